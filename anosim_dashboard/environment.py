@@ -15,14 +15,15 @@ _FALSE = frozenset({"0", "false", "no", "off"})
 
 
 class BadEnvironment(Exception):
-    """A variable that cannot be used; the text is one sentence that says what to do and never quotes a secret."""
+    """A variable that cannot be used; the text says in one sentence what to do and never quotes a secret."""
 
 
 def load_dotenv(path: Path | str) -> None:
     """Put the variables of the file at `path` into `os.environ`; a variable that is set already wins.
 
-    A missing file is fine. One `NAME=value` per line, `export` and blank lines and `# comments` are allowed; a value
-    in single quotes is taken as it stands, in double quotes `\\n`, `\\"` and `\\\\` are understood. Raises BadEnvironment.
+    A missing file is fine. One `NAME=value` per line; `export`, blank lines and `# comments` are allowed. A value
+    in single quotes is taken as it stands; in double quotes `\\n`, `\\"` and `\\\\` are understood.
+    Raises BadEnvironment.
     """
     file = Path(path)
     try:
