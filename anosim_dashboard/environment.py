@@ -21,8 +21,8 @@ class BadEnvironment(Exception):
 def load_dotenv(path: Path | str) -> None:
     """Put the variables of the file at `path` into `os.environ`; a variable that is set already wins.
 
-    A missing file is fine. One `NAME=value` per line; `export`, blank lines and `# comments` are allowed. A value
-    in single quotes is taken as it stands; in double quotes `\\n`, `\\"` and `\\\\` are understood.
+    A missing file is fine. One `NAME=value` per line; `export`, blank lines and `# comments` are allowed.
+    A value in single quotes is taken as it stands; in double quotes `\\n`, `\\"` and `\\\\` are understood.
     Raises BadEnvironment.
     """
     file = Path(path)
