@@ -1,0 +1,210 @@
+"""Settings of the ANOSIM dashboard. Every variable is described in `.env.example`."""
+
+import os
+from pathlib import Path
+
+import dj_database_url
+
+from . import embedded_redis, sqlite
+from .environment import BadEnvironment, env, env_bool, env_int, env_list, env_secret, load_dotenv
+from .stored_secret import secret_or_stored
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+load_dotenv(BASE_DIR / ".env")
+
+DATA_DIR = Path(env("DATA_DIR", str(BASE_DIR / "var"))).expanduser().resolve()
+DEBUG = env_bool("DEBUG", False)
+SECRET_KEY = secret_or_stored("SECRET_KEY", DATA_DIR / "secrets")
+# Newest first: the first key seals, every key opens. Apart from SECRET_KEY, so that sessions can be ended by changing that one.
+FIELD_KEYS = [key for key in secret_or_stored("FIELD_KEYS", DATA_DIR / "secrets").split(",") if key.strip()]
+
+ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]"))
+if (_host := env("HOST")) and _host not in ("0.0.0.0", "::"):  # noqa: S104 (compared, not bound)
+    ALLOWED_HOSTS.append(_host)
+CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
+
+ANOSIM_BASE_URL = env("ANOSIM_BASE_URL", "https://www.anosim.net/api/v1")
+ANOSIM_API_KEY = env_secret("ANOSIM_API_KEY")
+ANOSIM_MAX_CALLS_PER_SECOND = env_int("ANOSIM_MAX_CALLS_PER_SECOND", 4, minimum=1, maximum=50)
+
+INSTALLED_APPS = [
+    "dashboard",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_htmx",
+]
+
+MIDDLEWARE = [
+    "dashboard.headers.SecurityHeadersMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.middleware.gzip.GZipMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "dashboard.headers.HtmxLoginMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "anosim_dashboard.urls"
+ASGI_APPLICATION = "anosim_dashboard.asgi.application"
+WSGI_APPLICATION = "anosim_dashboard.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "dashboard.views.shell.shell",
+            ],
+            "builtins": ["dashboard.templatetags.dashboard"],
+        },
+    }
+]
+
+
+def _database() -> dict[str, object]:
+    url = env_secret("DATABASE_URL")
+    if not url:
+        DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+        url = f"sqlite:///{DATA_DIR / 'db.sqlite3'}"
+    try:
+        found = dict(dj_database_url.parse(url))
+    except (ValueError, KeyError):
+        found = {}
+    if found.get("ENGINE") == "django.db.backends.sqlite3":
+        found["OPTIONS"] = sqlite.options(sqlite.use_newest())
+        found["CONN_MAX_AGE"] = 600
+    elif found.get("ENGINE") == "django.db.backends.postgresql" and found.get("NAME"):
+        # The pool keeps connections across requests; lock_timeout turns a stuck writer into an error instead of a hang.
+        found["OPTIONS"] = {
+            **dict(found.get("OPTIONS") or {}),  # type: ignore[call-overload]
+            "pool": {"min_size": 1, "max_size": 20, "timeout": 10},
+            "options": "-c lock_timeout=20s",
+        }
+    else:
+        raise BadEnvironment(
+            "DATABASE_URL is not one that can be used: write postgresql://USER:PASSWORD@HOST:5432/NAME "
+            "or sqlite:////PATH, or leave it out to use SQLite in DATA_DIR."
+        )
+    return found
+
+
+DATABASES = {"default": _database()}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTH_USER_MODEL = "dashboard.User"
+LOGIN_URL = "/accounts/login/"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "/accounts/login/"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = env("TIME_ZONE", "UTC")
+USE_I18N = False
+USE_TZ = True
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+WHITENOISE_USE_FINDERS = DEBUG
+WHITENOISE_AUTOREFRESH = DEBUG
+
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 12 * 60 * 60
+CSRF_COOKIE_SAMESITE = "Lax"
+# Cookies only over TLS as soon as the origins that the operator names are all https.
+_TLS = bool(CSRF_TRUSTED_ORIGINS) and all(origin.startswith("https://") for origin in CSRF_TRUSTED_ORIGINS)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _TLS
+SECURE_HSTS_SECONDS = 31_536_000 if _TLS else 0
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _TLS else None
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+# Style, script, worker and connection from ourselves only; data: images are the admin's own icons.
+SECURE_CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self'; worker-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'; object-src 'none'"
+)
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
+
+REDIS_URL = env_secret("REDIS_URL") or embedded_redis.url(DATA_DIR)
+
+# unix:///path is redis-py's spelling, redis+socket:///path is Celery's (stack.md Q1).
+CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_DISABLE_PREFETCH = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 300,
+    "unacked_restore_interval": 10,
+    "unacked_restore_throttle": 1,
+    "socket_timeout": 30,
+    "socket_connect_timeout": 2,
+    "health_check_interval": 25,
+}
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE = {
+    # Beat knows only this: ask each second what is due. Whatever the worker did not take by the next ask is dropped.
+    "tick": {"task": "dashboard.tasks.tick", "schedule": 1.0, "options": {"expires": 1.5}},
+}
+CELERY_BEAT_MAX_LOOP_INTERVAL = 1
+
+LOG_LEVEL = env("LOG_LEVEL", "INFO").upper()
+if LOG_LEVEL not in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"):
+    raise BadEnvironment(f"LOG_LEVEL must be DEBUG, INFO, WARNING, ERROR or CRITICAL, not {LOG_LEVEL!r}.")
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"redact": {"()": "anosim_dashboard.redaction.RedactSecrets"}},
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["redact"]}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    "loggers": {
+        "django": {"level": LOG_LEVEL, "propagate": True, "handlers": []},
+        "django.server": {"level": LOG_LEVEL, "propagate": True, "handlers": []},
+        # SQL with its values has no place in a log, whatever the level.
+        "django.db.backends": {"level": "INFO"},
+        "celery.app.trace": {"level": "WARNING" if LOG_LEVEL == "INFO" else LOG_LEVEL},
+        "celery.worker.strategy": {"level": "WARNING" if LOG_LEVEL == "INFO" else LOG_LEVEL},
+        "celery.beat": {"level": "WARNING" if LOG_LEVEL == "INFO" else LOG_LEVEL},
+    },
+}
+
+SILENCED_SYSTEM_CHECKS = ["security.W008"]  # TLS is the proxy's; it redirects
+
+os.environ.setdefault("PGCONNECT_TIMEOUT", "5")

@@ -1,0 +1,30 @@
+from .accounts import Account, BalanceReading, Membership
+from .audit import AuditEvent
+from .bookings import Booking
+from .catalogue import Country, Offer, Product
+from .orders import Order
+from .purchases import Purchase
+from .sim_cards import SimCard
+from .sms import Sms, SmsGap
+from .sync_state import SyncState
+from .topics import TopicVersion
+from .users import User
+
+__all__ = [
+    "Account",
+    "AuditEvent",
+    "BalanceReading",
+    "Booking",
+    "Country",
+    "Membership",
+    "Offer",
+    "Order",
+    "Product",
+    "Purchase",
+    "SimCard",
+    "Sms",
+    "SmsGap",
+    "SyncState",
+    "TopicVersion",
+    "User",
+]

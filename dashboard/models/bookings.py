@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Self
+
+from django.db import models
+from django.utils import timezone
+
+from .accounts import Account
+from .orders import Order
+from .visibility import AccountQuerySet
+
+
+class BookingQuerySet(AccountQuerySet["Booking"]):
+    def running(self, now: datetime | None = None) -> Self:
+        """Bookings that can receive SMS at `now`, as far as the provider's last word goes."""
+        return self.filter(runs_until__gt=now or timezone.now())
+
+    def ended(self, now: datetime | None = None) -> Self:
+        return self.filter(runs_until__lte=now or timezone.now())
+
+    def waiting(self, now: datetime | None = None) -> Self:
+        """Running, and no SMS yet."""
+        return self.running(now).filter(newest_sms=None)
+
+    def sms_wanted(self) -> Self:
+        """Bookings whose own SMS list is to be read, the running ones and the newest first."""
+        return self.exclude(sms_wanted_at=None).order_by("-runs_until", "-remote_id")
+
+
+class Booking(models.Model):
+    """One rented number for a time. `state` and `rental_type` are kept as they came, also when they are new to us."""
+
+    CLOSED_STATES = frozenset({"ended", "not used", "notused", "cancelled", "canceled", "refunded", "expired"})
+
+    account = models.ForeignKey(Account, models.CASCADE, related_name="bookings", db_index=False)
+    remote_id = models.BigIntegerField()
+    order = models.ForeignKey(
+        Order, models.SET_NULL, null=True, related_name="bookings", db_index=False
+    )
+    number = models.CharField(max_length=40, blank=True)
+    country = models.CharField(max_length=80, blank=True)
+    rental_type = models.CharField(max_length=40, blank=True)
+    service = models.CharField(max_length=200, blank=True)
+    starts_at = models.DateTimeField(null=True)
+    ends_at = models.DateTimeField(null=True)
+    duration_minutes = models.PositiveIntegerField(null=True)
+    price_usd = models.DecimalField(max_digits=12, decimal_places=2, null=True)
+    state = models.CharField(max_length=40, blank=True)
+    extends = models.BigIntegerField(null=True, help_text="Remote id of the booking that this one extends.")
+    auto_renewal = models.BooleanField(null=True)
+    # Until when SMS may come: the end while it is open, the moment we learnt of it once it is closed.
+    runs_until = models.DateTimeField()
+    newest_sms = models.ForeignKey("Sms", models.SET_NULL, null=True, related_name="+")
+    sms_count = models.PositiveIntegerField(default=0)
+    # Set: the booking's own SMS list is to be read since then (first sight, a gap, its end).
+    sms_wanted_at = models.DateTimeField(null=True)
+    first_seen_at = models.DateTimeField(default=timezone.now)
+    read_at = models.DateTimeField()
+
+    objects = BookingQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            # Two workers that save one booking; serves the list, newest first, too.
+            models.UniqueConstraint(fields=["account", "remote_id"], name="booking_once"),
+        ]
+        indexes = [
+            # What runs, soonest end first.
+            models.Index(fields=["account", "runs_until", "id"], name="booking_running"),
+            # Whose is this SMS: the bookings of a number, newest first.
+            models.Index(fields=["account", "number", "starts_at"], name="booking_of_number"),
+            # Whose own SMS list is still to be read.
+            models.Index(
+                fields=["account", "runs_until", "remote_id"],
+                name="booking_sms_wanted",
+                condition=models.Q(sms_wanted_at__isnull=False),
+            ),
+            # An order's bookings.
+            models.Index(fields=["order", "remote_id"], name="booking_of_order"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Booking {self.remote_id}"
+
+    @property
+    def is_closed(self) -> bool:
+        return self.state.strip().lower() in self.CLOSED_STATES
+
+    def believed_end(self, seen_at: datetime) -> datetime:
+        """Value of `runs_until`, by what the provider said in an answer of `seen_at`."""
+        end = self.ends_at
+        if end is None and self.starts_at and self.duration_minutes:
+            end = self.starts_at + timedelta(minutes=self.duration_minutes)
+        if self.is_closed:
+            return min(end, seen_at) if end else seen_at
+        # Open and without an end: believed for a day, and again with each answer that still shows it.
+        return end or seen_at + timedelta(days=1)

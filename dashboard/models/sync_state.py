@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import models
+from django.utils import timezone
+
+from .accounts import Account
+from .visibility import AccountQuerySet
+
+
+class SyncStateQuerySet(AccountQuerySet["SyncState"]):
+    def due(self, now: datetime) -> SyncStateQuerySet:
+        """Rows to read now, of accounts that are not paused, the longest due first."""
+        return (
+            self.filter(due_at__lte=now, account__enabled=True)
+            .exclude(account__sealed_key="")
+            .select_related("account")
+            .order_by("due_at")
+        )
+
+    def claim(self, pk: int, run: int, until: datetime) -> bool:
+        """Take the row for run `run` + 1 until `until`; false when somebody else was quicker."""
+        return self.filter(pk=pk, run=run).update(run=run + 1, due_at=until) == 1
+
+    def hurry(self, account_id: int, *kinds: str, at: datetime | None = None) -> int:
+        """Bring the kinds' next read forward to `at` (default: now), unless it is due sooner or is being read."""
+        at = at or timezone.now()
+        return self.filter(account_id=account_id, kind__in=kinds, due_at__gt=at, reading=False).update(due_at=at)
+
+
+class SyncState(models.Model):
+    """How the reading of one kind of data of one account goes: the schedule is these rows.
+
+    `run` counts the claims and fences a reader that slept: its result is only noted while the number is still its own.
+    """
+
+    class Kind(models.TextChoices):
+        BALANCE = "balance", "Balance"
+        COUNTRIES = "countries", "Countries"
+        PRODUCTS = "products", "Products"
+        ORDERS = "orders", "Orders"
+        BOOKINGS = "bookings", "Bookings"
+        CURRENT = "current_bookings", "Running bookings"
+        SMS = "sms", "SMS"
+        BOOKING_SMS = "booking_sms", "SMS of single bookings"
+        SIM_CARDS = "sim_cards", "SIM cards"
+
+    account = models.ForeignKey(Account, models.CASCADE, related_name="sync_states", db_index=False)
+    kind = models.CharField(max_length=20, choices=Kind.choices)
+    due_at = models.DateTimeField(default=timezone.now)
+    run = models.PositiveBigIntegerField(default=0)
+    reading = models.BooleanField(default=False)
+    last_attempt_at = models.DateTimeField(null=True)
+    last_success_at = models.DateTimeField(null=True)
+    # How often it is read at present, in seconds: what "stale" is measured by.
+    pace_seconds = models.PositiveIntegerField(default=60)
+    body_digest = models.CharField(max_length=64, blank=True)
+    unreadable = models.PositiveIntegerField(default=0, help_text="Rows of the last answer that could not be read.")
+    failures = models.PositiveIntegerField(default=0)
+    error_kind = models.CharField(max_length=20, blank=True)
+    error = models.CharField(max_length=400, blank=True)
+    error_since = models.DateTimeField(null=True)
+
+    objects = SyncStateQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["account", "kind"], name="sync_state_once")]
+        indexes = [models.Index(fields=["due_at"], name="sync_state_due")]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} of account {self.account_id}"

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from functools import cached_property
+
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+
+
+class User(AbstractUser):
+    """A person. What they may do is said by their memberships; `is_superuser` is the admin."""
+
+    class Theme(models.TextChoices):
+        SYSTEM = "", "As the system"
+        LIGHT = "light", "Light"
+        DARK = "dark", "Dark"
+
+    theme = models.CharField(max_length=5, choices=Theme.choices, default=Theme.SYSTEM, blank=True)
+    time_zone = models.CharField(max_length=64, blank=True, help_text="Empty: the time zone of the browser.")
+
+    class Meta:
+        verbose_name = "person"
+        verbose_name_plural = "people"
+
+    @cached_property
+    def visible_account_ids(self) -> tuple[int, ...]:
+        """Ids of the accounts that this person may read. One query in the life of the object, which is one request."""
+        from .accounts import Account, Membership
+
+        if not self.is_active:
+            return ()
+        if self.is_superuser:
+            return tuple(Account.objects.order_by("pk").values_list("pk", flat=True))
+        return tuple(Membership.objects.filter(user=self).order_by("account").values_list("account_id", flat=True))

@@ -1,0 +1,52 @@
+"""Whether what we show is fresh: read from the sync rows, for the page header, the status page and the overview."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+from ..models import Account, SyncState
+
+# A kind is stale when it was not read for three of its paces and this grace: one fault and its retry are no news.
+GRACE = timedelta(seconds=20)
+
+
+def stale_at(state: SyncState) -> datetime | None:
+    """The moment from which the kind counts as stale, or None before its first success."""
+    if state.last_success_at is None:
+        return None
+    return state.last_success_at + timedelta(seconds=3 * state.pace_seconds) + GRACE
+
+
+def is_stale(state: SyncState, now: datetime) -> bool:
+    at = stale_at(state)
+    return at is not None and at < now
+
+
+def stale_sentences(accounts: Iterable[Account], now: datetime | None = None) -> list[str]:
+    """One sentence for each account whose data are old, with why; empty while all is current. One query."""
+    now = now or timezone.now()
+    named = {account.pk: account for account in accounts}
+    states: dict[int, list[SyncState]] = {}
+    for state in SyncState.objects.of_accounts(named):
+        states.setdefault(state.account_id, []).append(state)
+    sentences = [_sentence(named[pk], of_account, now) for pk, of_account in states.items()]
+    return [sentence for sentence in sentences if sentence]
+
+
+def _sentence(account: Account, states: list[SyncState], now: datetime) -> str:
+    if not account.enabled:
+        return f"{account.name} is paused: nothing is read from ANOSIM."
+    if account.key_ok is False:
+        return f"{account.name}: {account.key_verdict}"
+    failing = [state for state in states if state.error and (is_stale(state, now) or state.last_success_at is None)]
+    if failing:
+        worst = min(failing, key=lambda state: state.error_since or now)
+        return f"{account.name}: {worst.get_kind_display()} are not current. {worst.error}"
+    stale = [state for state in states if is_stale(state, now)]
+    if stale:
+        names = ", ".join(state.get_kind_display() for state in stale)
+        return f"{account.name}: no answer from our own worker. Not current: {names}."
+    return ""

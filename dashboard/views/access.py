@@ -1,0 +1,42 @@
+"""Access rules: the one module that says who may see and do what. A stranger gets 404, never 403."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import Model
+from django.http import Http404
+
+from ..models import Booking, Order, Product, User
+from ..models.visibility import AccountQuerySet
+
+Row = TypeVar("Row", bound=Model)
+
+
+def may_administer(user: User | AnonymousUser) -> bool:
+    """People, accounts and keys are kept by admins only."""
+    return user.is_active and user.is_superuser
+
+
+def booking_for(user: Any, pk: int) -> Booking:
+    """The booking, with its order, account and newest SMS. Raises Http404 for a stranger's."""
+    return _visible(Booking.objects.select_related("order", "account", "newest_sms"), user, pk)
+
+
+def order_for(user: Any, pk: int) -> Order:
+    """The order, with its account. Raises Http404 for a stranger's."""
+    return _visible(Order.objects.select_related("account"), user, pk)
+
+
+def product_for(user: Any, pk: int) -> Product:
+    """The product, with its account. Raises Http404 for a stranger's."""
+    return _visible(Product.objects.select_related("account"), user, pk)
+
+
+def _visible(queryset: Any, user: Any, pk: int) -> Any:
+    assert isinstance(queryset, AccountQuerySet)
+    row = queryset.visible_to(user).filter(pk=pk).first() if pk < 2**63 else None
+    if row is None:
+        raise Http404
+    return row

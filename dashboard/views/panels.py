@@ -1,0 +1,69 @@
+"""The one shape of everything live: a fragment that a page includes and that its own URL renders again.
+
+A panel's URL carries the version that its fragment was rendered from. The server compares it with the stored versions
+of the panel's topics and answers 204 while nothing has moved (style.md 16; a 304 would still swap).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+from django.urls import reverse
+
+from ..live.topics import version_of
+
+Context = dict[str, Any]
+Build = Callable[..., Context]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """`name` is the stem of everything: URL `panel-<name>`, template `dashboard/_<name>_panel.html`, id `<name>-panel`.
+
+    `build(request, **kwargs)` gives the template's context; `salt(request)` names what else than topics the fragment
+    depends on, such as today's date.
+    """
+
+    name: str
+    topics: tuple[str, ...]
+    build: Build
+    salt: Callable[[HttpRequest], str] | None = None
+    every: str = "60s"
+
+    @property
+    def template(self) -> str:
+        return f"dashboard/_{self.name.replace('-', '_')}_panel.html"
+
+    def version(self, request: HttpRequest) -> str:
+        salt = self.salt(request) if self.salt else ""
+        return version_of(request.user.visible_account_ids, *self.topics, salt=salt)
+
+    def context(self, request: HttpRequest, version: str | None = None, **kwargs: Any) -> Context:
+        """What the fragment needs, for the page that includes it and for `answer`. The version is read before the data:
+        a change in between makes the next question find a newer version, never an older fragment."""
+        if version is None:
+            version = self.version(request)
+        query = request.GET.copy()
+        query["v"] = version
+        url = reverse(f"panel-{self.name}", kwargs=kwargs)
+        attributes = {
+            "id": f"{self.name}-panel",
+            "topics": " ".join(self.topics),
+            "url": f"{url}?{query.urlencode()}",
+            "trigger": f"nudge, every {self.every}",
+        }
+        return {**self.build(request, **kwargs), "panel": attributes}
+
+    def answer(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        """204 while the version in the URL is the stored one, else the fragment."""
+        version = self.version(request)
+        if request.GET.get("v") == version:
+            return HttpResponse(status=204)
+        return HttpResponse(self.render(request, version, **kwargs))
+
+    def render(self, request: HttpRequest, version: str | None = None, **kwargs: Any) -> str:
+        return render_to_string(self.template, self.context(request, version, **kwargs), request)

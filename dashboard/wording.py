@@ -1,0 +1,105 @@
+"""The provider's values as people write them: countries, durations, kinds, numbers, money. Pure functions."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from decimal import Decimal
+from functools import lru_cache
+
+import phonenumbers
+from phonenumbers import PhoneNumberFormat
+
+# ISO 3166 code by the provider's CamelCase name in lower case, for the flag.
+_ISO = dict(
+    pair.split(":")
+    for pair in (
+        "argentina:ar australia:au austria:at bangladesh:bd belgium:be brazil:br bulgaria:bg canada:ca chile:cl china:cn "
+        "colombia:co croatia:hr cyprus:cy czechia:cz czechrepublic:cz denmark:dk egypt:eg england:gb estonia:ee finland:fi "
+        "france:fr georgia:ge germany:de ghana:gh greatbritain:gb greece:gr hongkong:hk hungary:hu iceland:is india:in "
+        "indonesia:id ireland:ie israel:il italy:it japan:jp kazakhstan:kz kenya:ke latvia:lv lithuania:lt luxembourg:lu "
+        "malaysia:my malta:mt mexico:mx moldova:md morocco:ma netherlands:nl newzealand:nz nigeria:ng norway:no "
+        "pakistan:pk peru:pe philippines:ph poland:pl portugal:pt romania:ro russia:ru saudiarabia:sa serbia:rs "
+        "singapore:sg slovakia:sk slovenia:si southafrica:za southkorea:kr spain:es sweden:se switzerland:ch taiwan:tw "
+        "tanzania:tz thailand:th turkey:tr ukraine:ua unitedarabemirates:ae unitedkingdom:gb unitedstates:us "
+        "unitedstatesofamerica:us usa:us uganda:ug vietnam:vn"
+    ).split()
+)
+_SMALL_WORDS = frozenset({"and", "of", "the"})
+_RENTAL_TYPES = {"activation": "Activation", "rentalservice": "Service rental", "rentalfull": "Full SIM"}
+
+
+@lru_cache(maxsize=512)
+def country_name(name: str) -> str:
+    """ "CzechRepublic" -> "Czech Republic"; a name that is written out already stays."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|_", " ", name.strip()).split()
+    return " ".join(word.lower() if word.lower() in _SMALL_WORDS and at else word for at, word in enumerate(words))
+
+
+@lru_cache(maxsize=512)
+def flag_code(name: str) -> str:
+    """ISO 3166 code in lower case of the provider's country name, "xx" for one that we do not know."""
+    return _ISO.get(re.sub(r"[^a-z]", "", name.lower()), "xx")
+
+
+@lru_cache(maxsize=20_000)
+def number_text(number: str) -> str:
+    """ "+420734118902" -> "+420 734 118 902"; what is no phone number stays as it came."""
+    try:
+        parsed = phonenumbers.parse(number if number.startswith("+") else f"+{number}")
+    except phonenumbers.NumberParseException:
+        return number
+    if not phonenumbers.is_possible_number(parsed):
+        return number
+    return phonenumbers.format_number(parsed, PhoneNumberFormat.INTERNATIONAL)
+
+
+def rental_type_text(rental_type: str) -> str:
+    """The kind of rental in words; an unknown one as it came."""
+    return _RENTAL_TYPES.get(rental_type.lower(), rental_type)
+
+
+def service_text(service: str, rental_type: str = "") -> str:
+    """The service's name; a full rental has none and serves all."""
+    if service.strip():
+        return service
+    return "Every service" if rental_type.lower() in ("", "rentalfull") else rental_type_text(rental_type)
+
+
+def duration_text(minutes: int | None) -> str:
+    """Minutes as people say them: "20 min", "4 h", "30 days"."""
+    if minutes is None:
+        return ""
+    if minutes >= 1440 and minutes % 1440 == 0:
+        days = minutes // 1440
+        return "1 day" if days == 1 else f"{days} days"
+    if minutes >= 60:
+        hours, rest = divmod(minutes, 60)
+        return f"{hours} h {rest} min" if rest else f"{hours} h"
+    return f"{minutes} min"
+
+
+def usd(amount: Decimal | None) -> str:
+    """ "$3,418.40"; an unknown amount is a dash."""
+    if amount is None:
+        return "–"
+    return f"-${-amount:,.2f}" if amount < 0 else f"${amount:,.2f}"
+
+
+def left_text(left: timedelta) -> str:
+    """Time left as the countdown shows it: "12:24", "3 h 12 min", "1 d 4 h", "23 d", "ended"."""
+    seconds = int(left.total_seconds())
+    if seconds <= 0:
+        return "ended"
+    if seconds < 3600:
+        return f"{seconds // 60}:{seconds % 60:02d}"
+    if seconds < 86_400:
+        return f"{seconds // 3600} h {seconds % 3600 // 60} min"
+    days, rest = divmod(seconds, 86_400)
+    return f"{days} d {rest // 3600} h" if days < 2 else f"{days} d"
+
+
+def code_halves(code: str) -> tuple[str, str]:
+    """A code of six or more characters in two halves, read more easily; a shorter one whole."""
+    half = len(code) // 2 if len(code) >= 6 else len(code)
+    return code[:half], code[half:]

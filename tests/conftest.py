@@ -1,0 +1,89 @@
+"""The cast of every test (admin, manager, operator, viewer, stranger), fast settings, and the servers tests talk to."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# The tests' own data folder: an install's database, keys and sockets are never touched. Before settings are read.
+_DATA = tempfile.TemporaryDirectory(prefix="dashboard-tests-")
+os.environ["DATA_DIR"] = _DATA.name
+for _name in ("ANOSIM_API_KEY", "ANOSIM_BASE_URL", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "HOST", "DEBUG"):
+    os.environ.pop(_name, None)
+
+from anosim_dashboard import embedded_redis  # noqa: E402 (after the environment is set)
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A real server for the whole run: the one of REDIS_URL, or an embedded one of our own."""
+    if url := os.environ.get("REDIS_URL"):
+        yield url
+        return
+    with embedded_redis.running(Path(_DATA.name)) as url:
+        yield url
+
+
+@pytest.fixture(autouse=True)
+def _fast_and_closed(settings: Any) -> None:
+    """Cheap password hashes; plain static names, so that pages render without collectstatic."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }
+
+
+@pytest.fixture
+def account(db: None) -> Any:
+    from tests.factories import make_account
+
+    return make_account("Shop")
+
+
+@pytest.fixture
+def foreign_account(db: None) -> Any:
+    """An account of which nobody in the cast but the admin is a member."""
+    from tests.factories import make_account
+
+    return make_account("Elsewhere", api_key="foreign-key-0123456789abcdef")
+
+
+def _person(name: str, account: Any = None, role: str = "", **fields: Any) -> Any:
+    from dashboard.models import Membership, User
+
+    user = User.objects.create_user(name, password=f"{name}-password", **fields)
+    if account is not None:
+        Membership.objects.create(user=user, account=account, role=role)
+    return user
+
+
+@pytest.fixture
+def admin(db: None) -> Any:
+    return _person("admin", is_superuser=True, is_staff=True)
+
+
+@pytest.fixture
+def manager(account: Any) -> Any:
+    return _person("manager", account, "manager")
+
+
+@pytest.fixture
+def operator(account: Any) -> Any:
+    return _person("operator", account, "operator")
+
+
+@pytest.fixture
+def viewer(account: Any) -> Any:
+    return _person("viewer", account, "viewer")
+
+
+@pytest.fixture
+def stranger(db: None) -> Any:
+    """Signed in, but a member of nothing."""
+    return _person("stranger")
