@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -32,7 +33,7 @@ _prctl = _libc()
 
 
 def die_with(parent: int) -> Callable[[], None] | None:
-    """For Popen's `preexec_fn`: the kernel kills the child when the supervisor `parent` is gone, however it went."""
+    """For Popen's `preexec_fn`: the kernel kills the child when `parent` is gone, however it went."""
     if _prctl is None:
         return None
     prctl = _prctl
@@ -47,30 +48,32 @@ def die_with(parent: int) -> Callable[[], None] | None:
 
 @dataclass
 class Child:
-    """A named command line. It runs in a session of its own, so that a Ctrl-C in the terminal reaches only us."""
+    """A named command line, run in a session of its own, so that a Ctrl-C in the terminal reaches only us."""
 
     name: str
     command: Sequence[str]
     environment: dict[str, str] = field(default_factory=dict)
+    keep_open: Sequence[int] = ()
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     failures: int = 0
     restart_at: float | None = None
 
     def start(self) -> None:
-        """Start the program; what it prints goes to our standard error. Raises OSError if it cannot be run."""
+        """Start it; what it prints goes to our standard error. Raises OSError if it cannot be run."""
         self.started, self.restart_at = time.monotonic(), None
         self.process = subprocess.Popen(
             self.command,
             stdin=subprocess.DEVNULL,
             stdout=sys.stderr.fileno(),
             env={**os.environ, **self.environment},
+            pass_fds=self.keep_open,
             start_new_session=True,
-            preexec_fn=die_with(os.getpid()),  # noqa: PLW1509 (we have one thread)
+            preexec_fn=die_with(os.getpid()),  # we have one thread
         )
 
     def look(self, now: float) -> str:
-        """Notice a death and plan the restart, or restart when the time has come; gives one sentence or ""."""
+        """Notice a death and plan the restart, or restart when it is time; gives one sentence or ""."""
         if self.restart_at is not None:
             if now < self.restart_at:
                 return ""
@@ -120,7 +123,5 @@ class Child:
         """Kill what the program left in its process group; the group's number is the program's."""
         if self.process is None:
             return
-        try:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass

