@@ -237,7 +237,7 @@ def sole_owner(data_dir: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise BadEnvironment(
-                f"Another copy (process {file.read().strip() or 'unknown'}) already uses the folder {data_dir}: "
+                f"Another copy (process {file.read().strip() or 'unknown'}) already uses {data_dir}: "
                 "stop it, or set DATA_DIR to another folder."
             ) from None
         file.truncate(0)
@@ -251,7 +251,7 @@ def _say(sentence: str) -> None:
 
 
 def main() -> int:
-    """Run until stopped; the exit status: 0 stopped, 1 could not start, 2 a setting has to be mended first."""
+    """Run until stopped; gives the exit status: 0 stopped, 1 could not start, 2 a setting must be mended."""
     os.chdir(BASE_DIR)
     os.environ["PYTHONUNBUFFERED"] = "1"
     # Eight worker threads would each get a heap of their own and keep it.
