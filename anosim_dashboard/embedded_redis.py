@@ -27,6 +27,7 @@ from .environment import BadEnvironment, env
 _LONGEST_PATH = 100
 # The path stands in URLs that redis-py and kombu unquote differently, so nothing that needs quoting goes in.
 _PLAIN_PATH = re.compile(r"\A/[A-Za-z0-9/._+-]+\Z")
+LOG_NAME = "redis.log"
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
@@ -82,7 +83,8 @@ def command(data_dir: Path) -> list[str]:
         *("--dir", str(folder), "--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
         *("--maxmemory", "256mb", "--maxmemory-policy", "noeviction"),
         # A queue that is written and read all day would grow its file without end with the default of 64 MB.
-        *("--auto-aof-rewrite-min-size", "4mb", "--loglevel", "warning", "--daemonize", "no"),
+        *("--auto-aof-rewrite-min-size", "4mb", "--daemonize", "no"),
+        *("--logfile", str(folder / LOG_NAME), "--loglevel", "warning"),
     ]
 
 
@@ -106,7 +108,9 @@ def running(data_dir: Path, seconds: float = 10.0) -> Iterator[str]:
             end = time.monotonic() + seconds
             while not answers(data_dir):
                 if server.poll() is not None or time.monotonic() > end:
-                    raise BadEnvironment(f"The embedded Redis server in {data_dir} did not start.")
+                    raise BadEnvironment(
+                        f"The embedded Redis server in {data_dir} did not start, see redis/{LOG_NAME} there."
+                    )
                 time.sleep(0.01)
             yield url(data_dir)
         finally:
@@ -139,7 +143,7 @@ def _make_private(folder: Path) -> None:
         ) from None
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
         raise BadEnvironment(
-            f"{folder} belongs to somebody else: remove it, or set DATA_DIR to another folder."
+            f"{folder} is a link or belongs to somebody else: remove it, or change DATA_DIR."
         )
     if stat.S_IMODE(found.st_mode) & 0o077:
         folder.chmod(0o700)

@@ -34,7 +34,7 @@ def load_dotenv(path: Path | str) -> None:
         raise BadEnvironment(
             f"{file} cannot be read ({_reason(error)}): check its owner and encoding."
         ) from None
-    for number, raw in enumerate(text.splitlines(), start=1):
+    for number, raw in enumerate(text.split("\n"), start=1):
         line = raw.strip()
         if not line or line.startswith("#"):
             continue

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .children import Child, die_with
+from .embedded_redis import LOG_NAME
 from .environment import BadEnvironment
 from .programs import BASE_DIR, Plan, plan, read_data_dir
 
@@ -103,8 +104,8 @@ class Supervisor:
         while not self.plan.redis_answers() and not self.stop_requests:
             if not redis.alive() or time.monotonic() > end:
                 raise BadEnvironment(
-                    "The embedded Redis server did not start (its own words are above): check "
-                    f"{redis.command[0]} and the folder {self.plan.data_dir / 'redis'}, or set REDIS_URL."
+                    f"The embedded Redis server did not start: {self.plan.data_dir / 'redis' / LOG_NAME} "
+                    "says why; REDIS_URL would use another server."
                 )
             time.sleep(0.01)
 
