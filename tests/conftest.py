@@ -17,6 +17,7 @@ for _name in ("ANOSIM_API_KEY", "ANOSIM_BASE_URL", "ALLOWED_HOSTS", "CSRF_TRUSTE
     os.environ.pop(_name, None)
 
 from anosim_dashboard import embedded_redis  # noqa: E402 (after the environment is set)
+from tests.redis_server import RedisServer  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -29,10 +30,30 @@ def redis_url() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
+    """A server of this test alone, which it may freeze, kill and start again."""
+    server = RedisServer(tmp_path)
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings() -> None:
+    """SQLite's test database is a file: other threads and processes of a test read and lock the same one."""
+    from django.conf import settings
+
+    if settings.DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+        settings.DATABASES["default"]["TEST"]["NAME"] = str(Path(_DATA.name) / "tests.sqlite3")
+
+
 @pytest.fixture(autouse=True)
 def _fast_and_closed(settings: Any) -> None:
     """Cheap password hashes; plain static names, so that pages render without collectstatic."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    settings.STATIC_ROOT = Path(_DATA.name) / "static"  # WhiteNoise warns where there is none
+    settings.STATIC_ROOT.mkdir(exist_ok=True)
     settings.STORAGES = {
         **settings.STORAGES,
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
