@@ -1,4 +1,4 @@
-"""Handing work to the workers from a page: at once or not at all, never by waiting for a queue that is away."""
+"""Handing work to the workers from a page: at once or not at all, never waiting for a queue that is away."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ PATIENCE = 1.0
 def enqueue(task: Any, *ids: int, expires: float | None = None) -> bool:
     """Put `task(*ids)` into the queue; true when the queue has it, false when the queue is away.
 
-    The work is dropped if no worker took it within `expires` seconds. Never raises because of the queue, and takes
-    about PATIENCE seconds at most (reliability.md 4.10, stack.md pitfall 11). Call it after the commit of what the
-    task is to read.
+    The work is dropped if no worker took it within `expires` seconds. Never raises because of the queue, and
+    takes about PATIENCE seconds at most (reliability.md 4.10, stack.md pitfall 11). Call it after the commit of
+    what the task is to read.
     """
     app = task.app
     # A connection of its own: one of the shared pool would wait for half a minute on a server that is frozen.
@@ -32,7 +32,9 @@ def enqueue(task: Any, *ids: int, expires: float | None = None) -> bool:
     policy = {"max_retries": 0, "interval_start": 0, "interval_step": 0, "interval_max": 0}
     try:
         with app.connection_for_write(transport_options=options) as connection:
-            task.apply_async(args=ids, connection=connection, retry=True, retry_policy=policy, expires=expires)
+            task.apply_async(
+                args=ids, connection=connection, retry=True, retry_policy=policy, expires=expires
+            )
     except (OperationalError, RedisError, OSError) as error:
         # Only the kind of error: its text can hold the queue's address.
         logger.warning("The queue does not take %s (%s).", task.name, type(error).__name__)
