@@ -1,0 +1,144 @@
+// Keeps the panels of a page current: a nudge says which topic moved, the panel asks for its own fragment.
+// Each panel is an element [data-panel] with an id, data-topics and hx-trigger="nudge, …"; the server answers 204
+// when nothing moved. A page is right again as soon as a stream is (re)opened or the page is looked at.
+'use strict';
+(() => {
+  const script = document.currentScript;
+  const STREAM = script.dataset.stream, WORKER = script.dataset.worker;
+  const APART = 300; // ms between two requests of one panel
+  const STUCK = 2000; // ms after which a request is given up when the connection was replaced
+  const SETTLE = 2500; // ms: the page has just been rendered, its first check may wait
+  const panels = new Map();
+
+  // --- panels
+
+  const stateOf = (id) => panels.get(id) || panels.set(id, { last: 0, busy: 0, again: false, timer: 0 }).get(id);
+  const all = () => document.querySelectorAll('[data-panel][id]');
+  const resting = (panel) => document.hidden || panel.hasAttribute('data-hold');
+
+  function nudge(panel) {
+    const state = stateOf(panel.id);
+    if (resting(panel)) return; // becoming visible asks again for everything
+    if (state.busy) { state.again = true; return; }
+    if (state.timer) return;
+    const wait = state.last + APART - performance.now();
+    state.timer = setTimeout(() => {
+      state.timer = 0;
+      state.last = performance.now();
+      const now = document.getElementById(panel.id);
+      if (now && !resting(now)) htmx.trigger(now, 'nudge');
+    }, Math.max(0, wait));
+  }
+
+  function nudgeTopic(topic) {
+    for (const panel of all()) if ((panel.dataset.topics || '').split(/\s+/).includes(topic)) nudge(panel);
+    if (document.hidden && topic === 'sms' && !document.title.startsWith('● ')) document.title = '● ' + document.title;
+  }
+
+  function sync() {
+    for (const panel of all()) {
+      const state = stateOf(panel.id);
+      // Sent into a connection that is gone, it may hang until its time-out.
+      if (state.busy && performance.now() - state.busy > STUCK) htmx.trigger(panel, 'htmx:abort');
+      nudge(panel);
+    }
+  }
+
+  const own = (event) => event.detail.elt?.matches?.('[data-panel][id]') ? event.detail.elt : null;
+
+  document.addEventListener('htmx:beforeRequest', (event) => {
+    const panel = own(event);
+    if (panel && resting(panel)) event.preventDefault();
+  });
+  document.addEventListener('htmx:beforeSend', (event) => {
+    const panel = own(event);
+    if (panel) stateOf(panel.id).busy = performance.now();
+  });
+  document.addEventListener('htmx:beforeSwap', (event) => {
+    const panel = own(event);
+    // A filter was set while this answer was on its way: it is the answer to another question.
+    if (panel && document.getElementById(panel.id)?.getAttribute('hx-get') !== event.detail.requestConfig.path) {
+      event.detail.shouldSwap = false;
+      stateOf(panel.id).again = true;
+    }
+  });
+  document.addEventListener('htmx:afterRequest', (event) => {
+    const panel = own(event);
+    if (!panel) return;
+    const state = stateOf(panel.id);
+    state.busy = 0;
+    if (state.again) { state.again = false; nudge(panel); }
+  });
+  for (const name of ['htmx:sendError', 'htmx:timeout']) document.addEventListener(name, () => send({ doubt: true }));
+
+  // --- the mark in the header
+
+  const WORDS = { connecting: '…', live: 'Live', reconnecting: 'Reconnecting', offline: 'Offline' };
+  const TOLD = { live: 'This page is live again.', reconnecting: 'Connection lost. Trying again.', offline: 'You are offline.' };
+  let shown = 'connecting';
+
+  function show({ state, since }) {
+    const mark = document.getElementById('live');
+    if (!mark) return;
+    mark.dataset.state = document.documentElement.dataset.live = state;
+    mark.querySelector('span').textContent = WORDS[state];
+    const at = new Date(since).toLocaleTimeString('en-GB');
+    mark.title = state === 'live' ? `Live: this page updates by itself (since ${at})`
+      : `${WORDS[state]} since ${at}: this page asks again when the connection is back`;
+    if (state !== shown && shown !== 'connecting') document.getElementById('announce').textContent = TOLD[state] || '';
+    shown = state;
+  }
+
+  // --- the stream
+
+  let send = () => {}, fresh = true;
+
+  function hear(news) {
+    if (news.state) show(news);
+    if (news.nudge) nudgeTopic(news.nudge.t);
+    if (fresh && (news.sync || news.state === 'live')) {
+      fresh = false;
+      setTimeout(sync, SETTLE);
+    } else if (news.sync) sync();
+  }
+
+  function shared() {
+    const port = new SharedWorker(WORKER, { name: 'live-' + script.dataset.user }).port;
+    port.onmessage = (event) => hear(event.data);
+    send = (message) => port.postMessage(message);
+    send({ hello: STREAM });
+    window.addEventListener('pagehide', () => send({ bye: true }));
+    window.addEventListener('pageshow', (event) => { if (event.persisted) { send({ hello: STREAM }); sync(); } });
+  }
+
+  function alone() {
+    const tag = document.createElement('script');
+    let stream = null;
+    const start = () => { stream ||= openStream(STREAM, hear); };
+    const stop = () => { stream?.stop(); stream = null; };
+    send = (message) => { if (message.wake) stream?.wake(); if (message.doubt) stream?.doubt(); };
+    tag.src = WORKER;
+    tag.onload = () => {
+      if (!document.hidden) start();
+      document.addEventListener('visibilitychange', () => (document.hidden ? stop() : start()));
+    };
+    document.head.append(tag);
+  }
+
+  function seen() {
+    if (document.hidden) return;
+    document.title = document.title.replace(/^● /, '');
+    send({ wake: true });
+    sync();
+  }
+
+  function begin() {
+    if (!all().length && !document.getElementById('live')) return;
+    try { window.SharedWorker ? shared() : alone(); } catch { alone(); }
+    document.addEventListener('visibilitychange', seen);
+    window.addEventListener('online', seen);
+  }
+
+  if (document.readyState === 'complete') begin();
+  else window.addEventListener('load', begin);
+})();
