@@ -1,0 +1,396 @@
+"""The supervisor over small real programs: what starts when, what ends when, and nothing stays behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from anosim_dashboard import programs
+from anosim_dashboard.environment import BadEnvironment
+from tests.streaming import wait_until
+from tests.supervised import READY
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Running:
+    """A supervisor process over fakes, and what it and they have said so far."""
+
+    def __init__(self, folder: Path, **options: Any) -> None:
+        self.folder = folder
+        self.output, self.errors = folder / "output", folder / "errors"
+        with self.output.open("wb") as output, self.errors.open("wb") as errors:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.supervised", str(folder), json.dumps(options)],
+                cwd=ROOT,
+                stdout=output,
+                stderr=errors,
+            )
+
+    def events(self) -> list[tuple[str, str, int]]:
+        file = self.folder / "events"
+        lines = file.read_text().splitlines() if file.exists() else []
+        return [(what, name, int(pid)) for what, name, pid in (line.split() for line in lines)]
+
+    def pids(self, name: str) -> list[int]:
+        return [pid for what, who, pid in self.events() if (what, who) == ("start", name)]
+
+    def wait_ready(self) -> None:
+        wait_until(lambda: READY in self.output.read_text(), 10)
+
+    def wait_started(self, name: str, times: int = 1) -> int:
+        wait_until(lambda: len(self.pids(name)) >= times, 10)
+        return self.pids(name)[-1]
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(15)
+
+    def left_alive(self) -> list[int]:
+        return [pid for what, _, pid in self.events() if what == "start" and is_alive(pid)]
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+Start = Callable[..., Running]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    started: list[Running] = []
+
+    def make(**options: Any) -> Running:
+        started.append(Running(tmp_path, **options))
+        return started[-1]
+
+    yield make
+    for running in started:
+        running.process.kill()
+        running.process.wait(10)
+    for running in started:
+        wait_until(lambda running=running: not running.left_alive(), 10)  # type: ignore[misc]
+
+
+def test_it_says_ready_and_the_first_admin_and_nothing_else_on_standard_output(start: Start) -> None:
+    running = start()
+    running.wait_ready()
+    wait_until(lambda: "secret" in running.output.read_text(), 5)
+    assert running.stop() == 0
+    assert running.output.read_text() == f"{READY}\nAdmin: admin secret\n"
+    assert running.errors.read_text() == ""
+
+
+def test_redis_comes_first_then_prepare_then_the_rest(start: Start) -> None:
+    running = start()
+    running.wait_ready()
+    running.wait_started("beat")
+    names = [name for _, name, _ in running.events()]
+    assert names[:2] == ["redis", "prepare"]
+    assert set(names[2:]) == {"worker", "web", "beat"}
+
+
+def test_the_sandbox_runs_when_prepare_asks_for_it(start: Start) -> None:
+    running = start(sandbox=True)
+    running.wait_ready()
+    running.wait_started("sandbox")
+    assert running.stop() == 0
+    assert not running.left_alive()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_stop_ends_beat_then_web_and_worker_then_redis(start: Start, number: signal.Signals) -> None:
+    running = start(sandbox=True)
+    running.wait_ready()
+    for name in ("beat", "sandbox"):
+        running.wait_started(name)
+    running.process.send_signal(number)
+    assert running.process.wait(10) == 0
+    order = [f"{what} {name}" for what, name, _ in running.events() if what != "start"]
+    assert order[:2] == ["term beat", "end beat"]
+    assert set(order[2:6]) == {"term web", "end web", "term worker", "end worker"}
+    assert set(order[6:]) == {"term sandbox", "end sandbox", "term redis", "end redis"}
+    assert not running.left_alive()
+
+
+def test_a_ctrl_c_in_the_terminal_reaches_only_the_supervisor(start: Start) -> None:
+    running = start()
+    running.wait_ready()
+    beat = running.wait_started("beat")
+    own = os.getpgid(running.process.pid)
+    assert {os.getpgid(pid) for pid in (beat, *running.pids("redis"), *running.pids("web"))}.isdisjoint({own})
+
+
+@pytest.mark.parametrize("name", ["redis", "worker", "web", "beat"])
+def test_a_child_that_dies_is_started_again(start: Start, name: str) -> None:
+    running = start()
+    running.wait_ready()
+    os.kill(running.wait_started(name), signal.SIGKILL)
+    running.wait_started(name, times=2)
+    assert f"{name} was ended by signal 9; it starts again in 0.25 s." in running.errors.read_text()
+    assert running.stop() == 0
+    assert not running.left_alive()
+
+
+def test_a_child_that_keeps_dying_waits_longer_each_time(start: Start) -> None:
+    running = start()
+    running.wait_ready()
+    for times in (1, 2, 3):
+        os.kill(running.wait_started("web", times), signal.SIGKILL)
+    running.wait_started("web", 4)
+    delays = [line.split("again in ")[1] for line in running.errors.read_text().splitlines()]
+    assert delays == ["0.25 s.", "0.5 s.", "1 s."]
+
+
+def test_what_a_dead_child_left_behind_is_killed(start: Start) -> None:
+    running = start(with_grandchild=["worker"])
+    running.wait_ready()
+    grandchild = int((running.folder / "grandchild").read_text())
+    os.kill(running.wait_started("worker"), signal.SIGKILL)
+    wait_until(lambda: not is_alive(grandchild), 5)
+    running.wait_started("worker", times=2)
+    wait_until(lambda: int((running.folder / "grandchild").read_text()) != grandchild, 5)
+    assert running.stop() == 0
+    assert not is_alive(int((running.folder / "grandchild").read_text()))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="PR_SET_PDEATHSIG is Linux's")
+def test_sigkill_of_the_supervisor_leaves_nothing(start: Start) -> None:
+    running = start(sandbox=True)
+    running.wait_ready()
+    running.wait_started("beat")
+    running.process.kill()
+    running.process.wait(10)
+    wait_until(lambda: not running.left_alive(), 5)
+
+
+def test_a_child_that_does_not_stop_is_killed_when_the_time_is_over(start: Start) -> None:
+    running = start(stubborn=["worker", "beat", "redis"], stop_seconds=3.0)
+    running.wait_ready()
+    running.wait_started("beat")
+    begun = time.monotonic()
+    assert running.stop() == 0
+    assert time.monotonic() - begun < 3.5
+    assert "worker did not stop in time and was killed." in running.errors.read_text()
+    assert not running.left_alive()
+
+
+def test_a_second_ctrl_c_does_not_wait(start: Start) -> None:
+    running = start(stubborn=["worker"])
+    running.wait_ready()
+    running.process.send_signal(signal.SIGINT)
+    wait_until(lambda: ("term", "worker") in [event[:2] for event in running.events()], 5)
+    begun = time.monotonic()
+    running.process.send_signal(signal.SIGINT)
+    assert running.process.wait(10) == 0
+    assert time.monotonic() - begun < 2
+    assert not running.left_alive()
+
+
+def test_the_sentence_of_prepare_is_passed_on_and_nothing_is_half_started(start: Start) -> None:
+    running = start(prepare_says_no="DATABASE_URL names a server that does not answer.")
+    assert running.process.wait(10) == 2
+    assert running.errors.read_text() == "DATABASE_URL names a server that does not answer.\n"
+    assert running.output.read_text() == ""
+    assert {name for _, name, _ in running.events()} == {"redis", "prepare"}
+    assert not running.left_alive()
+
+
+def test_a_stop_while_prepare_runs_ends_at_once(start: Start) -> None:
+    running = start(prepare_takes=60)
+    running.wait_started("prepare")
+    begun = time.monotonic()
+    assert running.stop() == 0
+    assert time.monotonic() - begun < 3
+    assert not running.left_alive()
+
+
+def test_a_child_that_cannot_get_up_ends_the_start_with_one_sentence(start: Start) -> None:
+    running = start(broken=["web"])
+    assert running.process.wait(15) == 1
+    assert "web ended 3 times while starting; its words are above." in running.errors.read_text()
+    assert running.output.read_text() == ""
+    assert not running.left_alive()
+
+
+def test_a_worker_that_hangs_is_started_again(start: Start) -> None:
+    running = start(silent_worker=1.0)
+    running.wait_ready()
+    running.wait_started("worker", times=2)
+    assert "worker has done nothing for 1 s and is started again." in running.errors.read_text()
+
+
+def test_a_second_copy_on_the_same_folder_is_refused_and_the_first_lives_on(start: Start) -> None:
+    first = start()
+    first.wait_ready()
+    second = subprocess.run(
+        [sys.executable, "-m", "tests.supervised", str(first.folder)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert second.returncode == 2
+    assert second.stderr == (
+        f"Another copy (process {first.process.pid}) already uses {first.folder}: "
+        "stop it, or set DATA_DIR to another folder.\n"
+    )
+    assert first.process.poll() is None
+    first.process.kill()
+    first.process.wait(10)
+    wait_until(lambda: not first.left_alive(), 5)
+    (first.folder / "events").unlink()
+    third = start()
+    third.wait_ready()
+
+
+def test_it_stays_small_and_loads_neither_django_nor_celery() -> None:
+    code = (
+        "import sys, anosim_dashboard.supervisor\n"
+        "print(sorted({name.split('.')[0] for name in sys.modules} & "
+        "{'django', 'celery', 'kombu', 'redis', 'requests', 'asyncio', 'http', 'ssl', 'email', 'logging'}))"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert loaded.stdout == "[]\n"
+
+
+def test_a_port_in_use_is_told_with_what_to_do() -> None:
+    with programs.listen("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(BadEnvironment) as told:
+            programs.listen("127.0.0.1", port)
+    assert str(told.value) == (
+        f"Port {port} on 127.0.0.1 is in use: stop the program that uses it, or set PORT to a free one."
+    )
+
+
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "192.0.2.1", "x" * 300])
+def test_a_host_that_is_not_ours_is_told(host: str) -> None:
+    with pytest.raises(BadEnvironment, match="which is no address of this machine"):
+        programs.listen(host, 0)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", "::1"])
+def test_it_listens_where_host_says(host: str) -> None:
+    try:
+        listener = programs.listen(host, 0)
+    except BadEnvironment:
+        if ":" in host and not socket.has_dualstack_ipv6():
+            return
+        raise
+    with listener:
+        port = listener.getsockname()[1]
+        socket.create_connection(("::1" if ":" in host else "127.0.0.1", port), 2).close()
+
+
+def answer_once(listener: socket.socket, answer: bytes, requests: list[bytes]) -> None:
+    connection, _ = listener.accept()
+    with connection:
+        requests.append(connection.recv(4096))
+        connection.sendall(answer)
+
+
+@pytest.mark.parametrize(
+    ("answer", "healthy"),
+    [(b"HTTP/1.1 200 OK\r\n\r\nok", True), (b"HTTP/1.1 503 No\r\n\r\n", False), (b"", False)],
+)
+def test_health_is_asked_by_a_name_that_django_answers_to(
+    monkeypatch: pytest.MonkeyPatch, answer: bytes, healthy: bool
+) -> None:
+    monkeypatch.setenv("ALLOWED_HOSTS", ".example.org, localhost")
+    requests: list[bytes] = []
+    with programs.listen("0.0.0.0", 0) as listener:
+        thread = threading.Thread(target=answer_once, args=(listener, answer, requests))
+        thread.start()
+        assert programs.answers_healthy("0.0.0.0", listener.getsockname()[1]) is healthy
+        thread.join(5)
+    assert requests == [b"GET /healthz HTTP/1.1\r\nHost: example.org\r\nConnection: close\r\n\r\n"]
+
+
+def test_nothing_listening_is_not_healthy() -> None:
+    with programs.listen("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        assert not programs.answers_healthy("127.0.0.1", port, timeout=0.1)
+    assert not programs.answers_healthy("127.0.0.1", port, timeout=0.1)
+
+
+def test_the_sandbox_keeps_its_port_and_key_and_hides_the_key(tmp_path: Path) -> None:
+    first, second = programs.Sandbox(tmp_path), programs.Sandbox(tmp_path)
+    assert (first.url, first.key) == (second.url, second.key)
+    assert stat.S_IMODE((tmp_path / "sandbox.key").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("damage", ["", "x", "99999", "-1"])
+def test_a_damaged_or_taken_port_of_the_sandbox_is_replaced(tmp_path: Path, damage: str) -> None:
+    first = programs.Sandbox(tmp_path)
+    with programs.listen("127.0.0.1", first.port):
+        assert programs.Sandbox(tmp_path).port != first.port
+    (tmp_path / "sandbox.port").write_text(damage)
+    assert programs.Sandbox(tmp_path).port > 0
+    assert programs.Sandbox(tmp_path).key == first.key
+
+
+def test_without_redis_url_and_key_the_plan_has_both_servers_and_with_them_neither(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("REDIS_URL", "ANOSIM_API_KEY", "HOST"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PORT", "0")
+    plan = programs.plan(tmp_path)
+    assert plan.redis is not None
+    assert plan.sandbox is not None
+    assert plan.prepare_environment["SANDBOX_KEY"] in plan.sandbox.command
+    assert plan.listener is not None
+    assert plan.address == f"http://127.0.0.1:{plan.listener.getsockname()[1]}/"
+    plan.listener.close()
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+    monkeypatch.setenv("ANOSIM_API_KEY", "a key")
+    plan = programs.plan(tmp_path)
+    assert (plan.redis, plan.sandbox, plan.prepare_environment) == (None, None, {})
+    assert plan.listener is not None
+    plan.listener.close()
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({"PORT": "80000"}, "PORT must be a whole number from 0 to 65535, not '80000'.\n"),
+        ({"HOST": "192.0.2.1"}, "HOST is '192.0.2.1', which is no address of this machine.\n"),
+        ({"DATA_DIR": "/dev/null/x"}, "The data folder /dev/null/x cannot be used (Not a directory): "),
+        ({"REDIS_BINARY": "/nowhere"}, "REDIS_BINARY is /nowhere, which is not a program that can be run.\n"),
+    ],
+)
+def test_a_wrong_setting_gives_one_sentence_and_status_2(
+    tmp_path: Path, variables: dict[str, str], sentence: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "anosim_dashboard.supervisor"],
+        cwd=ROOT,
+        env={**os.environ, "DATA_DIR": str(tmp_path / "data"), "PORT": "0", "REDIS_URL": "", **variables},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(sentence)
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
