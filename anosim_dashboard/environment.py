@@ -19,7 +19,8 @@ class BadEnvironment(Exception):
 
 
 def load_dotenv(path: Path | str) -> None:
-    """Put the variables of the file at `path` into `os.environ`; a variable that is set already wins.
+    """Put the variables of the file at `path` into `os.environ`; a variable that is set already wins,
+    also an empty one.
 
     A missing file is fine. One `NAME=value` per line; `export`, blank lines and `# comments` are allowed.
     A value in single quotes is taken as it stands; in double quotes `\\n`, `\\"` and `\\\\` are understood.
@@ -42,7 +43,7 @@ def load_dotenv(path: Path | str) -> None:
         if match is None:
             raise BadEnvironment(f"{file}, line {number}: write it as NAME=value.")
         name, value = match.groups()
-        if not os.environ.get(name):
+        if name not in os.environ:
             os.environ[name] = _unquoted(value, f"{file}, line {number}")
 
 

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-# The tests' own data folder: an install's database, keys and sockets are never touched. Before settings are read.
-_DATA = tempfile.TemporaryDirectory(prefix="dashboard-tests-")
-os.environ["DATA_DIR"] = _DATA.name
-for _name in ("ANOSIM_API_KEY", "ANOSIM_BASE_URL", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "HOST", "DEBUG"):
-    os.environ.pop(_name, None)
-
-from anosim_dashboard import embedded_redis  # noqa: E402 (after the environment is set)
-from tests.redis_server import RedisServer  # noqa: E402
+from anosim_dashboard import embedded_redis
+from tests.environment import DATA_DIR
+from tests.redis_server import RedisServer
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +20,7 @@ def redis_url() -> Iterator[str]:
     if url := os.environ.get("REDIS_URL"):
         yield url
         return
-    with embedded_redis.running(Path(_DATA.name)) as url:
+    with embedded_redis.running(DATA_DIR) as url:
         yield url
 
 
@@ -45,14 +39,14 @@ def django_db_modify_db_settings() -> None:
     from django.conf import settings
 
     if settings.DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-        settings.DATABASES["default"]["TEST"]["NAME"] = str(Path(_DATA.name) / "tests.sqlite3")
+        settings.DATABASES["default"]["TEST"]["NAME"] = str(DATA_DIR / "tests.sqlite3")
 
 
 @pytest.fixture(autouse=True)
 def _fast_and_closed(settings: Any) -> None:
     """Cheap password hashes; plain static names, so that pages render without collectstatic."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-    settings.STATIC_ROOT = Path(_DATA.name) / "static"  # WhiteNoise warns where there is none
+    settings.STATIC_ROOT = DATA_DIR / "static"  # WhiteNoise warns where there is none
     settings.STATIC_ROOT.mkdir(exist_ok=True)
     settings.STORAGES = {
         **settings.STORAGES,

@@ -41,7 +41,9 @@ class Account(models.Model):
     key_hint = models.CharField(max_length=4, blank=True, editable=False)
     base_url = models.CharField(max_length=200, default=default_base_url)
     enabled = models.BooleanField(default=True, help_text="Off: paused. Nothing is read from ANOSIM, nothing is lost.")
+    # The built-in sandbox's account; the account that ANOSIM_API_KEY keeps.
     is_demo = models.BooleanField(default=False, editable=False)
+    from_environment = models.BooleanField(default=False, editable=False)
     balance_usd = models.DecimalField(max_digits=14, decimal_places=2, null=True, blank=True, editable=False)
     balance_at = models.DateTimeField(null=True, blank=True, editable=False)
     # What "test this key" and the workers found out about the key.

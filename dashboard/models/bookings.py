@@ -24,8 +24,8 @@ class BookingQuerySet(AccountQuerySet["Booking"]):
         return self.running(now).filter(newest_sms=None)
 
     def sms_wanted(self) -> Self:
-        """Bookings whose own SMS list is to be read, the running ones and the newest first."""
-        return self.exclude(sms_wanted_at=None).order_by("-runs_until", "-remote_id")
+        """Bookings whose own SMS list is to be read, the longest wanted first, of these the running ones first."""
+        return self.exclude(sms_wanted_at=None).order_by("sms_wanted_at", "-runs_until")
 
 
 class Booking(models.Model):
@@ -41,7 +41,7 @@ class Booking(models.Model):
     number = models.CharField(max_length=40, blank=True)
     country = models.CharField(max_length=80, blank=True)
     rental_type = models.CharField(max_length=40, blank=True)
-    service = models.CharField(max_length=200, blank=True)
+    service = models.CharField(max_length=500, blank=True)
     starts_at = models.DateTimeField(null=True)
     ends_at = models.DateTimeField(null=True)
     duration_minutes = models.PositiveIntegerField(null=True)
@@ -55,6 +55,8 @@ class Booking(models.Model):
     sms_count = models.PositiveIntegerField(default=0)
     # Set: the booking's own SMS list is to be read since then (first sight, a gap, its end).
     sms_wanted_at = models.DateTimeField(null=True)
+    # When its own list was read last.
+    sms_read_at = models.DateTimeField(null=True)
     first_seen_at = models.DateTimeField(default=timezone.now)
     read_at = models.DateTimeField()
 
@@ -72,7 +74,7 @@ class Booking(models.Model):
             models.Index(fields=["account", "number", "starts_at"], name="booking_of_number"),
             # Whose own SMS list is still to be read.
             models.Index(
-                fields=["account", "runs_until", "remote_id"],
+                fields=["account", "sms_wanted_at"],
                 name="booking_sms_wanted",
                 condition=models.Q(sms_wanted_at__isnull=False),
             ),
@@ -94,5 +96,5 @@ class Booking(models.Model):
             end = self.starts_at + timedelta(minutes=self.duration_minutes)
         if self.is_closed:
             return min(end, seen_at) if end else seen_at
-        # Open and without an end: believed for a day, and again with each answer that still shows it.
-        return end or seen_at + timedelta(days=1)
+        # Open and without an end: it runs until we hear otherwise.
+        return end or seen_at + timedelta(days=3650)

@@ -37,7 +37,7 @@ class Product(models.Model):
     remote_id = models.BigIntegerField()
     country = models.CharField(max_length=80, blank=True)
     rental_type = models.CharField(max_length=40, blank=True)
-    service = models.CharField(max_length=200, blank=True)
+    service = models.CharField(max_length=500, blank=True)
     duration_minutes = models.PositiveIntegerField(null=True)
     price_usd = models.DecimalField(max_digits=12, decimal_places=2, null=True)
     on_sale = models.BooleanField(default=True)

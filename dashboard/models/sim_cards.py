@@ -13,7 +13,7 @@ class SimCard(models.Model):
     number = models.CharField(max_length=40)
     country = models.CharField(max_length=80, blank=True)
     rental_type = models.CharField(max_length=40, blank=True)
-    service = models.CharField(max_length=200, blank=True)
+    service = models.CharField(max_length=500, blank=True)
     starts_at = models.DateTimeField(null=True)
     ends_at = models.DateTimeField(null=True)
     # In the newest list, or gone from it since `last_seen_at`.

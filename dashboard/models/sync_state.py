@@ -19,14 +19,23 @@ class SyncStateQuerySet(AccountQuerySet["SyncState"]):
             .order_by("due_at")
         )
 
-    def claim(self, pk: int, run: int, until: datetime) -> bool:
-        """Take the row for run `run` + 1 until `until`; false when somebody else was quicker."""
-        return self.filter(pk=pk, run=run).update(run=run + 1, due_at=until) == 1
+    def claim(self, state: SyncState, until: datetime) -> int | None:
+        """Take the row until `until`, by compare-and-set. Gives the number of the run, or None if another was quicker."""
+        if self.filter(pk=state.pk, run=state.run).update(run=state.run + 1, due_at=until, reading=False) == 1:
+            return state.run + 1
+        return None
 
-    def hurry(self, account_id: int, *kinds: str, at: datetime | None = None) -> int:
-        """Bring the kinds' next read forward to `at` (default: now), unless it is due sooner or is being read."""
-        at = at or timezone.now()
-        return self.filter(account_id=account_id, kind__in=kinds, due_at__gt=at, reading=False).update(due_at=at)
+    def begin(self, pk: int, run: int, now: datetime, until: datetime) -> bool:
+        """Start the claimed run, once: a message delivered twice, or after the next claim, starts nothing."""
+        mine = self.filter(pk=pk, run=run, reading=False)
+        return mine.update(reading=True, due_at=until, last_attempt_at=now) == 1
+
+    def hurry(self, account_id: int, *kinds: str) -> int:
+        """Make the kinds due now, unless they are being read or are due already. A kind that is failing keeps its
+        appointment: hurrying it would undo its back-off."""
+        now = timezone.now()
+        waiting = self.filter(account_id=account_id, kind__in=kinds, due_at__gt=now, reading=False, failures=0)
+        return waiting.update(due_at=now)
 
 
 class SyncState(models.Model):
@@ -55,6 +64,8 @@ class SyncState(models.Model):
     last_success_at = models.DateTimeField(null=True)
     # How often it is read at present, in seconds: what "stale" is measured by.
     pace_seconds = models.PositiveIntegerField(default=60)
+    # Newest message of the last list of all SMS: what the next list has to reach back to (reliability.md 4.6).
+    window_newest_at = models.DateTimeField(null=True)
     body_digest = models.CharField(max_length=64, blank=True)
     unreadable = models.PositiveIntegerField(default=0, help_text="Rows of the last answer that could not be read.")
     failures = models.PositiveIntegerField(default=0)

@@ -16,6 +16,9 @@ Row = TypeVar("Row", bound=models.Model, covariant=True)
 class AccountQuerySet(models.QuerySet[Row]):
     """Base of the querysets of everything that belongs to an account."""
 
+    # The accounts that `of_accounts` limited the rows to; None before that.
+    account_ids: tuple[int, ...] | None = None
+
     def visible_to(self, user: User | AnonymousUser) -> Self:
         """Rows of the accounts that `user` may read; none for somebody who is not signed in.
 
@@ -25,6 +28,18 @@ class AccountQuerySet(models.QuerySet[Row]):
 
     def of_accounts(self, ids: Any) -> Self:
         ids = tuple(ids)
-        if len(ids) == 1:
-            return self.filter(account_id=ids[0])
-        return self.filter(account_id__in=ids)
+        rows = self.filter(account_id=ids[0]) if len(ids) == 1 else self.filter(account_id__in=ids)
+        rows.account_ids = ids
+        return rows
+
+    def by_account(self) -> list[Self]:
+        """The same rows as one queryset for each account: of several accounts together, no index knows the order of a
+        list; of each alone, one does. A list that is limited joins their first rows (views/paging.py)."""
+        if self.account_ids is None or len(self.account_ids) < 2:
+            return [self]
+        return [self.filter(account_id=pk) for pk in self.account_ids]
+
+    def _clone(self) -> Self:
+        clone: Self = super()._clone()  # type: ignore[misc]
+        clone.account_ids = self.account_ids
+        return clone

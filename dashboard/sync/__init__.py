@@ -1,0 +1,1 @@
+"""Reading the provider: `fetch` touches only the network, `save_*` only the database, `runs` puts them together."""

@@ -1,0 +1,151 @@
+"""Everything between a fresh install and a server that can start: one process, so that a start stays quick."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import sys
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand
+from django.db import DatabaseError, connection, transaction
+from django.db.migrations.executor import MigrationExecutor
+
+from anosim_dashboard.environment import BadEnvironment, env, env_secret
+from dashboard.models import Account, User
+from dashboard.sync import schedule
+from dashboard.sync.single import check_base_url
+
+DEMO = "Demo"
+
+
+class Command(BaseCommand):
+    help = "Bring the database up to date, make the first admin and account, collect static files. Safe to repeat."
+    requires_system_checks = ()
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            self._migrate()
+            admin = self._admin()
+            demo = self._accounts()
+        except DatabaseError as error:
+            raise BadEnvironment(_database_sentence(error)) from None
+        self._static()
+        if admin:
+            self.stdout.write(f"Admin: {admin[0]} {admin[1]}")
+        if demo:
+            self.stdout.write("Sandbox: needed")
+
+    def _migrate(self) -> None:
+        executor = MigrationExecutor(connection)
+        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+            call_command("migrate", interactive=False, verbosity=0)
+
+    def _admin(self) -> tuple[str, str] | None:
+        """Make or update the admin that the environment names, or the first one; gives (name, password) if it is new."""
+        name, password = env("ADMIN_USERNAME"), env_secret("ADMIN_PASSWORD")
+        if not name and not password and User.objects.filter(is_superuser=True).exists():
+            return None
+        name = name or "admin"
+        user = User.objects.filter(username=name).first()
+        if user is None:
+            password = password or secrets.token_urlsafe(12)
+            User.objects.create_superuser(name, env("ADMIN_EMAIL"), password)
+            return name, password
+        user.is_superuser = user.is_staff = user.is_active = True
+        user.email = env("ADMIN_EMAIL") or user.email
+        if password and not user.check_password(password):
+            user.set_password(password)
+        user.save()
+        return None
+
+    def _accounts(self) -> bool:
+        """Make the account of ANOSIM_API_KEY, or the demo account on the sandbox; whether the sandbox is needed."""
+        demo = Account.objects.filter(is_demo=True)
+        schedule.ensure_states()
+        if settings.ANOSIM_API_KEY:
+            self._first_account(settings.ANOSIM_API_KEY)
+            demo.update(enabled=False)
+            return False
+        if demo.filter(enabled=False).exists() or (not demo.exists() and Account.objects.exists()):
+            return False
+        url, key = env("SANDBOX_URL"), env_secret("SANDBOX_KEY")
+        if url and key:
+            self._demo_account(url, key)
+        return True
+
+    def _first_account(self, key: str) -> None:
+        """The account that the environment keeps: made once, its key and address follow the environment."""
+        try:
+            base_url = check_base_url(settings.ANOSIM_BASE_URL)
+        except ValueError as error:
+            raise BadEnvironment(f"ANOSIM_BASE_URL cannot be used: {error}") from None
+        with transaction.atomic():
+            account = Account.objects.filter(from_environment=True).first()
+            if account is None:
+                account = Account(name=_free_name("ANOSIM"), from_environment=True)
+            if account.pk and account.base_url == base_url and _same_key(account, key):
+                return
+            account.base_url, account.api_key = base_url, key
+            account.save()
+
+    def _demo_account(self, url: str, key: str) -> None:
+        account = Account.objects.filter(is_demo=True).first() or Account(name=_free_name(DEMO), is_demo=True)
+        if account.pk and account.base_url == url and _same_key(account, key):
+            return
+        account.base_url, account.api_key = url, key
+        account.save()
+
+    def _static(self) -> None:
+        """Collect and compress static files, unless they are those that were collected last."""
+        if settings.DEBUG:
+            return
+        stamp = Path(settings.STATIC_ROOT, ".collected")
+        wanted = _static_fingerprint()
+        if stamp.is_file() and stamp.read_text() == wanted:
+            return
+        try:
+            call_command("collectstatic", interactive=False, verbosity=0, clear=True)
+            stamp.write_text(wanted)
+        except OSError as error:
+            raise BadEnvironment(f"{settings.STATIC_ROOT} cannot be written ({error.strerror}).") from None
+
+
+def _same_key(account: Account, key: str) -> bool:
+    from dashboard.encryption import CannotUnseal
+
+    try:
+        return secrets.compare_digest(account.api_key, key)
+    except CannotUnseal:
+        return False
+
+
+def _free_name(wanted: str) -> str:
+    taken = set(Account.objects.values_list("name", flat=True))
+    names = (wanted, *(f"{wanted} {number}" for number in range(2, 1000)))
+    return next(name for name in names if name not in taken)
+
+
+def _static_fingerprint() -> str:
+    """Of names, sizes and times of our files, and of the versions that bring their own."""
+    import django
+
+    parts = [django.__version__, sys.version]
+    for folder in settings.STATICFILES_DIRS:
+        for file in sorted(Path(folder).rglob("*")):
+            if file.is_file():
+                found = file.stat()
+                parts.append(f"{file.relative_to(folder)} {found.st_size} {found.st_mtime_ns}")
+    return hashlib.sha256(os.linesep.join(parts).encode()).hexdigest()
+
+
+def _database_sentence(error: DatabaseError) -> str:
+    kind = connection.vendor
+    if kind == "sqlite":
+        return f"The database in {settings.DATA_DIR} cannot be used ({error}): check its owner, rights and free space."
+    words = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+    return f"DATABASE_URL points at a PostgreSQL that cannot be used: {words}"

@@ -1,0 +1,104 @@
+"""The call budget of an account: one for all workers on all hosts, kept in Redis, slowed down by 429.
+
+Time is cut into slots, one call each; a call takes the first free slot by SET NX and sleeps until it begins. That is
+atomic without a script and spaces the calls evenly. The clock is the server's, so that hosts need not agree.
+Without Redis (a hand-run sync while it is away) the process paces itself at half the rate.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+
+from django.conf import settings
+from redis import Redis
+from redis.exceptions import RedisError
+
+from ..anosim import TryLater
+from . import redis_server
+
+LONGEST_WAIT = 10.0  # seconds that a call waits for a slot before it gives way to the next schedule
+LONGEST_PAUSE = 900.0  # cap of Retry-After: 15 minutes
+SLOW_FOR = 30  # seconds without a 429 until the full rate is tried again
+_local_lock = threading.Lock()
+_local_next: dict[int, float] = {}
+
+
+class NotOurTurn(TryLater):
+    """The call was not made: the account is to be silent, or too many of our own calls wait."""
+
+    def __init__(self, text: str, retry_after: float) -> None:
+        super().__init__(text, retry_after=retry_after, throttled=True)
+
+
+class CallBudget:
+    """`wait()` before every call, `throttled()` after a 429."""
+
+    def __init__(self, account_id: int, per_second: int | None = None, redis: Redis | None = None) -> None:
+        self._id = account_id
+        self._width = 1.0 / (per_second or settings.ANOSIM_MAX_CALLS_PER_SECOND)
+        self._redis = redis
+
+    def wait(self) -> None:
+        """Sleep until this call's turn. Raises NotOurTurn while the provider wants silence, or when the queue is long."""
+        try:
+            delay = self._reserve()
+        except (RedisError, OSError):
+            delay = self._reserve_locally()
+        if delay > 0:
+            time.sleep(delay)
+
+    def throttled(self, retry_after: float | None) -> float:
+        """Note a 429: silence for `retry_after` seconds (capped; our own growing wait when it is None), then half the
+        rate for a while. Gives the seconds of silence."""
+        redis = self._redis or redis_server.client()
+        try:
+            slow = self._name("slow")
+            level = int(redis.incr(slow))
+            redis.expire(slow, SLOW_FOR + 2**level)
+            wait = self._silence(retry_after, level)
+            redis.set(self._name("pause"), f"{self._now(redis) + wait}", px=max(1, int(wait * 1000)))
+        except (RedisError, OSError):
+            wait = self._silence(retry_after, 1)
+        return wait
+
+    @staticmethod
+    def _silence(retry_after: float | None, level: int) -> float:
+        if retry_after is not None:
+            return min(max(retry_after, 0.5), LONGEST_PAUSE)
+        return min(60.0, 2.0 ** min(level, 6)) * random.uniform(0.5, 1.0)
+
+    def _reserve(self) -> float:
+        redis = self._redis or redis_server.client()
+        with redis.pipeline(transaction=False) as batch:
+            batch.time()
+            batch.get(self._name("pause"))
+            batch.get(self._name("slow"))
+            (seconds, micros), pause, slow = batch.execute()
+        now = seconds + micros / 1e6
+        if pause is not None and (left := float(pause) - now) > 0:
+            raise NotOurTurn("ANOSIM asked us to call less often.", left)
+        width = self._width * 2 ** min(int(slow or 0), 3)
+        first = int(now / width)
+        for slot in range(first, first + int(LONGEST_WAIT / width)):
+            starts = slot * width
+            name = self._name(f"slot:{int(width * 1000)}:{slot}")
+            if redis.set(name, "1", nx=True, px=int((starts - now + width + 1) * 1000)):
+                return max(0.0, starts - now)
+        raise NotOurTurn("Our own calls to ANOSIM are queueing.", LONGEST_WAIT / 2)
+
+    def _reserve_locally(self) -> float:
+        with _local_lock:
+            now = time.monotonic()
+            turn = max(now, _local_next.get(self._id, 0.0))
+            _local_next[self._id] = turn + 2 * self._width
+        return turn - now
+
+    @staticmethod
+    def _now(redis: Redis) -> float:
+        seconds, micros = redis.time()
+        return float(seconds + micros / 1e6)
+
+    def _name(self, part: str) -> str:
+        return f"budget:{self._id}:{part}"

@@ -1,0 +1,135 @@
+"""How a run went, noted on its row: success and the next time, or what went wrong, since when, and the next try."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from ..anosim import AnosimError, BadKey, Refused, TryLater, Unreadable
+from ..live import topics
+from ..models import Account, SyncState
+from . import schedule
+from .budget import CallBudget, NotOurTurn
+from .changes import Changes
+
+Kind = SyncState.Kind
+
+
+class OurFault(AnosimError):
+    """An error of our own code. The text names its kind only: whatever else it says could quote data."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(f"An error of the dashboard itself ({kind}); its log says more.")
+
+
+_NAMES: dict[type[AnosimError], str] = {
+    BadKey: "bad_key",
+    Refused: "refused",
+    Unreadable: "unreadable",
+    TryLater: "try_later",
+    OurFault: "our_fault",
+}
+
+
+def succeeded(state: SyncState, changes: Changes, soon: bool) -> str:
+    """Note a success; the next read comes at the kind's pace, or at once if `soon`."""
+    now = timezone.now()
+    pace = schedule.pace(state.account_id, state.kind, now)
+    started = state.last_attempt_at or now
+    due_at = now if soon else max(now, started + timedelta(seconds=pace))
+    recovered = bool(state.error)
+    mine = SyncState.objects.filter(pk=state.pk, run=state.run)
+    noted = mine.update(
+        reading=False,
+        due_at=due_at,
+        last_success_at=started,
+        pace_seconds=pace,
+        unreadable=state.unreadable,
+        failures=0,
+        error="",
+        error_kind="",
+        error_since=None,
+    )
+    if changes.hurry:
+        SyncState.objects.hurry(state.account_id, *changes.hurry)
+    _close_breaker(state.account)
+    if recovered and noted:
+        topics.touch(state.account_id, topics.SYNC)
+    return f"{changes.new} new, {changes.changed} changed" if changes.new or changes.changed else "unchanged"
+
+
+def failed(state: SyncState, error: AnosimError) -> str:
+    """Note a failure in words, and when the next try is."""
+    now = timezone.now()
+    throttled = isinstance(error, TryLater) and error.throttled
+    failures = state.failures if throttled else state.failures + 1
+    if isinstance(error, TryLater) and error.throttled:
+        delay = _silence(state.account_id, error)
+    elif isinstance(error, TryLater) and error.retry_after is not None:
+        delay = max(1.0, error.retry_after)
+    else:
+        delay = schedule.backoff(state.kind, failures)
+    with transaction.atomic():
+        noted = SyncState.objects.filter(pk=state.pk, run=state.run).update(
+            reading=False,
+            due_at=now + timedelta(seconds=delay),
+            failures=failures,
+            error_kind="throttled" if throttled else _NAMES.get(type(error), "try_later"),
+            error=error.text[:400],
+            error_since=state.error_since or now,
+        )
+        if noted and not throttled:
+            _count_failure(state, error)
+        if noted and not state.error:
+            topics.touch(state.account_id, topics.SYNC)
+    return f"failed: {error.text}"
+
+
+def renew_lease(state: SyncState) -> None:
+    """Keep the row of a run that takes long."""
+    mine = SyncState.objects.filter(pk=state.pk, run=state.run, reading=True)
+    mine.update(due_at=timezone.now() + schedule.LEASE)
+
+
+def _silence(account_id: int, error: TryLater) -> float:
+    """Seconds until the next try of a throttled kind. A 429 also silences the account; our own queue does not."""
+    if isinstance(error, NotOurTurn):
+        return max(0.5, error.retry_after or 1.0)
+    return CallBudget(account_id).throttled(error.retry_after)
+
+
+def _count_failure(state: SyncState, error: AnosimError) -> None:
+    """Open the breaker after failures in a row, or at once when the key is refused; then only the balance is asked."""
+    if isinstance(error, Refused | OurFault):
+        return
+    mine = Account.objects.filter(pk=state.account_id)
+    mine.update(breaker_failures=F("breaker_failures") + 1)
+    account = mine.only("breaker_failures", "key_ok").get()
+    now = timezone.now()
+    if isinstance(error, BadKey):
+        seconds = schedule.BAD_KEY_SECONDS[account.key_ok is False]
+        mine.update(key_ok=False, key_verdict=error.text[:400], key_checked_at=now)
+    elif account.breaker_failures >= schedule.BREAKER_AFTER:
+        seconds = schedule.BREAKER_SECONDS
+    else:
+        return
+    until = now + timedelta(seconds=seconds)
+    mine.update(breaker_until=until)
+    SyncState.objects.filter(account_id=state.account_id, kind=Kind.BALANCE).update(due_at=until)
+    topics.touch(state.account_id, topics.SYNC)
+
+
+def _close_breaker(account: Account) -> None:
+    """A success ends the row of failures. If the breaker was open, everything is read now."""
+    mine = Account.objects.filter(pk=account.pk)
+    with transaction.atomic():
+        if mine.exclude(breaker_until=None).update(breaker_until=None, breaker_failures=0):
+            schedule.read_all_now(account.pk)
+            topics.touch(account.pk, topics.SYNC)
+        else:
+            mine.exclude(breaker_failures=0).update(breaker_failures=0)
+        if mine.filter(key_ok=False).update(key_ok=True, key_verdict="", key_checked_at=timezone.now()):
+            topics.touch(account.pk, topics.SYNC)

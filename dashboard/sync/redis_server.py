@@ -1,0 +1,20 @@
+"""The process's client of the Redis server, for the call budget. Everything in it may be lost at any time."""
+
+import functools
+
+from django.conf import settings
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+
+@functools.cache
+def client() -> Redis:
+    """Safe between threads; gives up after a second, so that a dead server never holds a reader."""
+    return Redis.from_url(
+        settings.REDIS_URL,
+        socket_timeout=1.0,
+        socket_connect_timeout=1.0,
+        retry=Retry(NoBackoff(), 1),
+        decode_responses=True,
+    )

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+
+from ..anosim import Booking as BookingRecord
+from ..anosim import Listing
+from ..anosim import Order as OrderRecord
+from ..live.topics import BOOKINGS, ORDERS, SMS
+from ..models import Account, Booking, Order, Sms, SyncState
+from .changes import Changes
+from .columns import CHUNK, fitted, write_changed
+from .save_sms import settle_bookings, whose
+
+Kind = SyncState.Kind
+_WRITTEN = (
+    *("number", "country", "rental_type", "service", "starts_at", "ends_at", "duration_minutes", "price_usd"),
+    *("state", "extends", "auto_renewal", "order", "runs_until", "sms_wanted_at", "read_at"),
+)
+
+
+def save_orders(account: Account, listing: Listing[OrderRecord], asked_at: datetime) -> Changes:
+    """Insert and update orders and the bookings inside them. What left the window stays as it is."""
+    records = {record.id: record for record in listing.rows}
+    stored = {row.remote_id: row for row in Order.objects.filter(account=account, remote_id__in=records)}
+    new = [
+        Order(account=account, remote_id=pk, ordered_at=record.ordered_at, price_usd=record.price, read_at=asked_at)
+        for pk, record in records.items()
+        if pk not in stored
+    ]
+    changed = [row for pk, row in stored.items() if _update_order(row, records[pk], asked_at)]
+    Order.objects.bulk_create(new, batch_size=CHUNK, ignore_conflicts=True)
+    write_changed(changed, ("ordered_at", "price_usd", "read_at"))
+    if new:
+        stored = {row.remote_id: row for row in Order.objects.filter(account=account, remote_id__in=records)}
+    bookings = [booking for record in records.values() for booking in record.bookings]
+    order_of = {booking.id: stored[record.id] for record in records.values() for booking in record.bookings}
+    changes = Changes(len(new), len(changed), {ORDERS} if new or changed else set())
+    if new:
+        changes.hurry.add(Kind.BALANCE)
+    return changes.add(_save(account, bookings, asked_at, order_of))
+
+
+def save_bookings(account: Account, listing: Listing[BookingRecord], asked_at: datetime) -> Changes:
+    """Insert and update bookings of a list; also of the running ones, whose rows lack price and extension."""
+    return _save(account, listing.rows, asked_at, {})
+
+
+def _update_order(row: Order, record: OrderRecord, asked_at: datetime) -> bool:
+    if asked_at < row.read_at:
+        return False
+    moved = _set(row, {"ordered_at": record.ordered_at, "price_usd": record.price})
+    row.read_at = asked_at
+    return moved
+
+
+def _save(
+    account: Account, rows: Sequence[BookingRecord], asked_at: datetime, order_of: Mapping[int, Order]
+) -> Changes:
+    records = {record.id: record for record in rows}
+    stored = {row.remote_id: row for row in Booking.objects.filter(account=account, remote_id__in=records)}
+    now = timezone.now()
+    new, changed = [], []
+    changes = Changes()
+    for pk, record in records.items():
+        row = stored.get(pk)
+        if row is None:
+            row = Booking(account=account, remote_id=pk, first_seen_at=now, read_at=asked_at, sms_wanted_at=now)
+            _set(row, _values(record, order_of.get(pk)))
+            row.runs_until = row.believed_end(asked_at)
+            new.append(row)
+        elif _update_booking(row, _values(record, order_of.get(pk)), asked_at, changes):
+            changed.append(row)
+    Booking.objects.bulk_create(new, batch_size=CHUNK, ignore_conflicts=True)
+    write_changed(changed, _WRITTEN)
+    changes.new, changes.changed = len(new), len(changed)
+    if new or changed:
+        changes.topics.add(BOOKINGS)
+    if new:
+        changes.hurry |= {Kind.BALANCE, Kind.SMS, Kind.BOOKING_SMS}
+        if any(row.order_id is None for row in new):
+            changes.hurry.add(Kind.ORDERS)
+        if _adopt_sms(account, [row.number for row in new]):
+            changes.topics.add(SMS)
+    return changes
+
+
+def _update_booking(row: Booking, values: dict[str, Any], asked_at: datetime, changes: Changes) -> bool:
+    """Take over what is known; an answer older than the row fills only what is missing. Whether anything moved."""
+    if asked_at < row.read_at:
+        values = {name: value for name, value in values.items() if getattr(row, name) in (None, "")}
+        return _set(row, values)
+    was_closed = row.is_closed
+    if not _set(row, values):
+        return False
+    row.read_at = asked_at
+    if not (was_closed and row.is_closed):
+        row.runs_until = row.believed_end(asked_at)
+    if row.is_closed and not was_closed:
+        # Its last messages may have come after our last look, and a booking that was not used gives money back.
+        row.sms_wanted_at = timezone.now()
+        changes.hurry |= {Kind.BOOKING_SMS, Kind.BALANCE}
+    return True
+
+
+def _set(row: Any, values: Mapping[str, Any]) -> bool:
+    """Set what the answer knows: None and "" are what a list leaves out, never news."""
+    moved = False
+    for name, value in values.items():
+        if value is not None and value != "" and getattr(row, name) != value:
+            setattr(row, name, value)
+            moved = True
+    return moved
+
+
+def _values(record: BookingRecord, order: Order | None) -> dict[str, Any]:
+    values = {
+        "number": record.number,
+        "country": record.country,
+        "rental_type": record.rental_type,
+        "service": record.service,
+        "starts_at": record.starts_at,
+        "ends_at": record.ends_at,
+        "duration_minutes": record.duration_minutes,
+        "price_usd": record.price,
+        "state": record.state,
+        "extends": record.extends,
+        "auto_renewal": record.auto_renewal,
+    }
+    return {name: fitted(Booking, name, value) for name, value in values.items()} | {"order": order}
+
+
+def _adopt_sms(account: Account, numbers: Sequence[str]) -> int:
+    """Give messages that came before we knew their booking to it. How many found one."""
+    orphans = list(Sms.objects.filter(account=account, number__in=set(numbers), booking=None).order_by("-received_at")[:1000])
+    found = whose(account, {sms.number for sms in orphans})
+    adopted = []
+    for sms in orphans:
+        sms.booking_id = found.booking_of(sms.number, sms.received_at)
+        if sms.booking_id:
+            adopted.append(sms)
+    write_changed(adopted, ("booking",))
+    settle_bookings({sms.booking_id for sms in adopted if sms.booking_id})
+    return len(adopted)

@@ -1,0 +1,96 @@
+"""When what is read: due times are rows, the tick only asks which are due (design.md 4)."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+from ..models import Account, Booking, SyncState
+
+Kind = SyncState.Kind
+
+# A tick comes each second; a row due within this is taken now rather than a second late.
+AHEAD = timedelta(milliseconds=400)
+# A claimed message waits at most so long in the queue, and a reader that died gives its row back after its lease.
+QUEUE_SECONDS = 10
+CLAIM = timedelta(seconds=QUEUE_SECONDS + 2)
+LEASE = timedelta(seconds=15)
+
+# Seconds between reads while a number can receive SMS, and while nothing runs.
+_PACES: dict[str, tuple[int, int]] = {
+    Kind.SMS: (2, 30),
+    Kind.CURRENT: (2, 20),
+    Kind.BALANCE: (30, 60),
+    Kind.ORDERS: (20, 60),
+    Kind.BOOKINGS: (20, 60),
+    Kind.SIM_CARDS: (30, 60),
+    Kind.PRODUCTS: (900, 900),
+    Kind.COUNTRIES: (21_600, 21_600),
+    Kind.BOOKING_SMS: (3600, 3600),
+}
+LATE_SMS = timedelta(minutes=10)  # SMS of a booking that has just ended still trickle in
+LONGEST_BACKOFF = 20.0  # seconds; short, since the breaker and not the back-off guards a provider that is down
+BREAKER_AFTER = 5  # failures in a row, over all kinds
+BREAKER_SECONDS = 8  # until the next probe of a provider that is down
+BAD_KEY_SECONDS = (15, 900)  # until a refused key is tried again: once soon, then seldom
+
+
+def ensure_states() -> None:
+    """Make the rows that accounts lack, due now. One query where none is missing."""
+    wanted = set(Kind.values)
+    have: dict[int, set[str]] = {pk: set() for pk in Account.objects.values_list("pk", flat=True)}
+    for account_id, kind in SyncState.objects.values_list("account_id", "kind"):
+        have.setdefault(account_id, set()).add(kind)
+    missing = [
+        SyncState(account_id=account_id, kind=kind, pace_seconds=_PACES[kind][1])
+        for account_id, kinds in have.items()
+        for kind in sorted(wanted - kinds)
+    ]
+    if missing:
+        SyncState.objects.bulk_create(missing, ignore_conflicts=True)
+
+
+def claim_due(now: datetime | None = None) -> Iterator[tuple[int, int]]:
+    """Claim what is due and give (id, run) of each; two beats or ticks claim a row once."""
+    now = now or timezone.now()
+    for state in SyncState.objects.due(now + AHEAD):
+        if not _may_read(state.account, state.kind, now):
+            continue
+        run = SyncState.objects.claim(state, now + CLAIM)
+        if run is not None:
+            yield state.pk, run
+
+
+def _may_read(account: Account, kind: str, now: datetime) -> bool:
+    """An open breaker lets nothing through; once its time is over, one cheap read probes whether it may close."""
+    if account.breaker_until is None:
+        return True
+    return kind == Kind.BALANCE and account.breaker_until <= now + AHEAD
+
+
+def pace(account_id: int, kind: str, now: datetime | None = None) -> int:
+    """Seconds until the next read of a kind that goes well."""
+    busy, quiet = _PACES[kind]
+    if busy == quiet:
+        return busy
+    now = now or timezone.now()
+    bookings = Booking.objects.filter(account_id=account_id)
+    if bookings.running(now).exists():
+        return busy
+    if kind == Kind.SMS and bookings.running(now - LATE_SMS).exists():
+        return 10
+    return quiet
+
+
+def backoff(kind: str, failures: int) -> float:
+    """Seconds until a failed read is tried again: doubling, with jitter, capped."""
+    first = min(_PACES[kind][0], 4)
+    return min(LONGEST_BACKOFF, first * 2.0 ** min(failures - 1, 8)) * random.uniform(0.6, 1.0)
+
+
+def read_all_now(account_id: int) -> None:
+    """Bring every kind of the account forward to now: a new key, a paused account that goes on, a hand at the button."""
+    SyncState.objects.filter(account_id=account_id, reading=False).update(due_at=timezone.now())
