@@ -1,6 +1,6 @@
 """Small real programs for the supervisor's tests, and the supervisor over them.
 
-`python -m tests.supervised FOLDER [OPTIONS AS JSON]` runs the supervisor over five fakes. They write what happens
+`python -m tests.supervised FOLDER [OPTIONS]` (JSON) runs the supervisor over five fakes. They write what happens
 to them into FOLDER/events, one `what name pid` a line. `… --fake NAME FOLDER [OPTIONS]` is one of them.
 """
 
