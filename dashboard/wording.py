@@ -10,21 +10,26 @@ from functools import lru_cache
 import phonenumbers
 from phonenumbers import PhoneNumberFormat
 
+from .foreign_text import visible
+
 # ISO 3166 code by the provider's CamelCase name in lower case, for the flag.
 _ISO = dict(
     pair.split(":")
-    for pair in (
-        "argentina:ar australia:au austria:at bangladesh:bd belgium:be brazil:br bulgaria:bg canada:ca chile:cl china:cn "
-        "colombia:co croatia:hr cyprus:cy czechia:cz czechrepublic:cz denmark:dk egypt:eg england:gb estonia:ee finland:fi "
-        "france:fr georgia:ge germany:de ghana:gh greatbritain:gb greece:gr hongkong:hk hungary:hu iceland:is india:in "
-        "indonesia:id ireland:ie israel:il italy:it japan:jp kazakhstan:kz kenya:ke latvia:lv lithuania:lt luxembourg:lu "
-        "malaysia:my malta:mt mexico:mx moldova:md morocco:ma netherlands:nl newzealand:nz nigeria:ng norway:no "
-        "pakistan:pk peru:pe philippines:ph poland:pl portugal:pt romania:ro russia:ru saudiarabia:sa serbia:rs "
-        "singapore:sg slovakia:sk slovenia:si southafrica:za southkorea:kr spain:es sweden:se switzerland:ch taiwan:tw "
-        "tanzania:tz thailand:th turkey:tr ukraine:ua unitedarabemirates:ae unitedkingdom:gb unitedstates:us "
-        "unitedstatesofamerica:us usa:us uganda:ug vietnam:vn"
-    ).split()
+    for pair in """
+    : albania:al argentina:ar armenia:am australia:au austria:at azerbaijan:az bangladesh:bd belarus:by
+    belgium:be bosniaandherzegovina:ba brazil:br bulgaria:bg canada:ca chile:cl china:cn colombia:co
+    croatia:hr cyprus:cy czechia:cz czechrepublic:cz denmark:dk egypt:eg england:gb estonia:ee
+    finland:fi france:fr georgia:ge germany:de ghana:gh greatbritain:gb greece:gr hongkong:hk hungary:hu
+    iceland:is india:in indonesia:id ireland:ie israel:il italy:it japan:jp kazakhstan:kz kenya:ke
+    kosovo:xk latvia:lv lithuania:lt luxembourg:lu macedonia:mk malaysia:my malta:mt mexico:mx
+    moldova:md montenegro:me morocco:ma netherlands:nl newzealand:nz nigeria:ng northmacedonia:mk
+    norway:no pakistan:pk peru:pe philippines:ph poland:pl portugal:pt romania:ro russia:ru
+    saudiarabia:sa serbia:rs singapore:sg slovakia:sk slovenia:si southafrica:za southkorea:kr spain:es
+    sweden:se switzerland:ch taiwan:tw tanzania:tz thailand:th turkey:tr ukraine:ua
+    unitedarabemirates:ae unitedkingdom:gb unitedstates:us unitedstatesofamerica:us usa:us vietnam:vn
+    """.split()
 )
+_REGIONS = frozenset(code.upper() for code in _ISO.values())
 _SMALL_WORDS = frozenset({"and", "of", "the"})
 _RENTAL_TYPES = {"activation": "Activation", "rentalservice": "Service rental", "rentalfull": "Full SIM"}
 
@@ -45,13 +50,34 @@ def flag_code(name: str) -> str:
 @lru_cache(maxsize=20_000)
 def number_text(number: str) -> str:
     """ "+420734118902" -> "+420 734 118 902"; what is no phone number stays as it came."""
+    parsed = _parsed(number)
+    if parsed is None:
+        return visible(number)
+    return phonenumbers.format_number(parsed, PhoneNumberFormat.INTERNATIONAL)
+
+
+@lru_cache(maxsize=20_000)
+def flag_of_number(number: str) -> str:
+    """Flag code of the country that a number belongs to, "xx" where that cannot be told."""
+    parsed = _parsed(number)
+    region = phonenumbers.region_code_for_number(parsed) if parsed else None
+    return region.lower() if region in _REGIONS else "xx"
+
+
+def full_number(text: str) -> str:
+    """A whole number, typed in any grouping, as the provider writes it; empty for a part of one."""
+    if not text.strip().startswith(("+", "00")):
+        return ""
+    digits = re.sub(r"[^0-9]", "", text).removeprefix("00")
+    return f"+{digits}" if _parsed(f"+{digits}") is not None else ""
+
+
+def _parsed(number: str) -> phonenumbers.PhoneNumber | None:
     try:
         parsed = phonenumbers.parse(number if number.startswith("+") else f"+{number}")
     except phonenumbers.NumberParseException:
-        return number
-    if not phonenumbers.is_possible_number(parsed):
-        return number
-    return phonenumbers.format_number(parsed, PhoneNumberFormat.INTERNATIONAL)
+        return None
+    return parsed if phonenumbers.is_possible_number(parsed) else None
 
 
 def rental_type_text(rental_type: str) -> str:

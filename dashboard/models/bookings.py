@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Self
+from typing import Any, Self
 
 from django.db import models
 from django.utils import timezone
@@ -22,6 +22,14 @@ class BookingQuerySet(AccountQuerySet["Booking"]):
     def waiting(self, now: datetime | None = None) -> Self:
         """Running, and no SMS yet."""
         return self.running(now).filter(newest_sms=None)
+
+    def for_list(self) -> Any:
+        """Named tuples of what a list shows, the newest code included; half the cost of models."""
+        return self.values_list(
+            "id", "account_id", "remote_id", "number", "country", "rental_type", "service", "starts_at",
+            "ends_at", "duration_minutes", "state", "runs_until", "sms_count", "newest_sms__code",
+            named=True,
+        )  # fmt: skip
 
     def sms_wanted(self) -> Self:
         """Bookings whose own SMS list is to be read, the longest wanted first, of these the running ones first."""

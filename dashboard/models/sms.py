@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models
 from django.utils import timezone
 
@@ -12,8 +14,13 @@ class SmsQuerySet(AccountQuerySet["Sms"]):
     def newest(self) -> SmsQuerySet:
         return self.order_by("-received_at", "-id")
 
-    def with_booking(self) -> SmsQuerySet:
-        return self.select_related("booking")
+    def for_list(self) -> Any:
+        """Named tuples of what a list shows, its booking's country and service included; half the cost of models."""
+        return self.values_list(
+            "id", "account_id", "booking_id", "number", "sender", "text", "received_at", "code",
+            "booking__country", "booking__service",
+            named=True,
+        )  # fmt: skip
 
 
 class Sms(models.Model):

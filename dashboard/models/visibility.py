@@ -1,4 +1,4 @@
-"""Who sees what: every row belongs to an account, and a person sees the accounts that they are a member of."""
+"""Who sees what: every row belongs to an account, and a person sees those that they are a member of."""
 
 from __future__ import annotations
 
@@ -33,8 +33,11 @@ class AccountQuerySet(models.QuerySet[Row]):
         return rows
 
     def by_account(self) -> list[Self]:
-        """The same rows as one queryset for each account: of several accounts together, no index knows the order of a
-        list; of each alone, one does. A list that is limited joins their first rows (views/paging.py)."""
+        """The same rows as one queryset for each account.
+
+        Of several accounts together no index knows the order of a list, of each alone one does: a limited
+        list joins the first rows of each (views/paging.py).
+        """
         if self.account_ids is None or len(self.account_ids) < 2:
             return [self]
         return [self.filter(account_id=pk) for pk in self.account_ids]

@@ -1,8 +1,12 @@
-"""Filters of the templates: thin names for `wording`."""
+"""Filters and tags of the templates: thin names for `wording` and `foreign_text`."""
+
+from typing import Any
 
 from django import template
+from django.template import Context
+from django.utils.safestring import SafeString
 
-from .. import wording
+from .. import foreign_text, wording
 
 register = template.Library()
 
@@ -14,3 +18,12 @@ register.filter("service", wording.service_text)
 register.filter("duration", wording.duration_text)
 register.filter("usd", wording.usd)
 register.filter("halves", wording.code_halves)
+register.filter("visible", foreign_text.visible)
+
+
+@register.simple_tag(takes_context=True)
+def panel(context: Context, values: dict[str, Any]) -> SafeString:
+    """Render a live fragment from what `Panel.context` gave, into the page that shows it first."""
+    engine = context.template.engine
+    with context.push(**values):
+        return engine.get_template(values["panel"]["template"]).render(context)

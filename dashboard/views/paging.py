@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from django.db.models import F, Model, Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import QueryDict
+
+from ..models.visibility import AccountQuerySet
 
 PAGE_SIZE = 50
 
@@ -42,10 +44,12 @@ class Page:
     # Query strings (with "?") of the neighbours, empty where there is none.
     newer: str
     older: str
+    # Query string of the first page, empty on it ("?" when it has none).
+    first: str = ""
 
     @property
     def is_first(self) -> bool:
-        return not self.newer
+        return not self.first
 
 
 def page_of(
@@ -54,6 +58,8 @@ def page_of(
     """The page that `query` asks for (`sort`, `after` or `before`).
 
     A cursor of another sort or one that cannot be read is the first page: the nearest sense, never an error.
+    One query; a second one only for who comes back to the first page by "newer". Rows may be model instances
+    or named tuples (`values_list(…, named=True)`) that hold `id` and the sorted columns.
     """
     sort = next((each for each in sorts if each.key == query.get("sort")), sorts[0])
     if sort.nullable:
@@ -61,23 +67,39 @@ def page_of(
     after, before = (_read_cursor(queryset.model, sort, query.get(name, "")) for name in ("after", "before"))
     backwards = before is not None and after is None
     cursor = before if backwards else after
-    descending = sort.descending != backwards
-    if cursor is not None:
-        queryset = queryset.filter(_beyond((*sort.fields, "id"), cursor, descending))
-    columns = (F(name).desc() if descending else F(name).asc() for name in (*sort.fields, "id"))
-    found = list(queryset.order_by(*columns)[: size + 1])
+    found = first_rows(_beyond(queryset, sort, cursor, backwards), _columns(sort, backwards), size + 1)
     more, rows = len(found) > size, found[:size]
+    if backwards and not more:
+        # Back at the top: show the first page whole, and as what it is.
+        return page_of(queryset, without(query, "before"), sorts, size)
     if backwards:
         rows.reverse()
-    has_newer = more if backwards else after is not None
-    has_older = cursor is not None if backwards else more
     return Page(
         rows=rows,
         sort=sort,
         sorts=sorts,
-        newer=_link(query, "before", sort, rows[0]) if has_newer and rows else "",
-        older=_link(query, "after", sort, rows[-1]) if has_older and rows else "",
+        newer=_link(query, "before", sort, rows[0]) if cursor is not None and rows else "",
+        older=_link(query, "after", sort, rows[-1]) if rows and (backwards or more) else "",
+        first=_query_text(without(query, "after", "before", "v")) if cursor is not None else "",
     )
+
+
+def first_rows(queryset: QuerySet[Any], columns: tuple[str, ...], limit: int) -> list[Any]:
+    """The first rows in the order of `columns` ("-" before a name: descending), in one query.
+
+    Of several accounts it joins the first rows of each: so it never sorts more than those (see by_account).
+    """
+    parts = queryset.by_account() if isinstance(queryset, AccountQuerySet) else [queryset]
+    if len(parts) > 1:
+        firsts = [part.order_by(*columns).values("pk")[:limit] for part in parts]
+        # SQLite takes no LIMIT in a part of a UNION, but does in a subquery of the part.
+        rows = queryset.model._default_manager.order_by().values("pk")
+        union, *others = [rows.filter(pk__in=each) for each in firsts]
+        # The conditions held in the parts. Said again, they would tempt SQLite to walk another index.
+        queryset = queryset.all()
+        queryset.query.clear_where()
+        queryset = queryset.filter(pk__in=union.union(*others, all=True))
+    return list(queryset.order_by(*columns)[:limit])
 
 
 def count_up_to(queryset: QuerySet[Any], limit: int = 1000) -> str:
@@ -95,9 +117,18 @@ def without(query: QueryDict, *names: str) -> QueryDict:
     return copy
 
 
-def _beyond(fields: tuple[str, ...], cursor: tuple[Any, ...], descending: bool) -> Q:
-    way = "lt" if descending else "gt"
-    first, *rest = zip(fields, cursor, strict=True)
+def _columns(sort: Sort, backwards: bool) -> tuple[str, ...]:
+    sign = "-" if sort.descending != backwards else ""
+    return tuple(sign + name for name in (*sort.fields, "id"))
+
+
+def _beyond(
+    queryset: QuerySet[Any], sort: Sort, cursor: tuple[Any, ...] | None, backwards: bool
+) -> QuerySet[Any]:
+    if cursor is None:
+        return queryset
+    way = "lt" if sort.descending != backwards else "gt"
+    first, *rest = zip((*sort.fields, "id"), cursor, strict=True)
     # Column by column: beyond in the first, or equal in it and beyond in the next.
     condition = Q(**{f"{first[0]}__{way}": first[1]})
     equal = Q(**{first[0]: first[1]})
@@ -105,16 +136,20 @@ def _beyond(fields: tuple[str, ...], cursor: tuple[Any, ...], descending: bool) 
         condition |= equal & Q(**{f"{name}__{way}": value})
         equal &= Q(**{name: value})
     # The first half looks redundant; it is what lets the index be entered at the cursor.
-    return Q(**{f"{first[0]}__{way}e": first[1]}) & condition
+    return queryset.filter(Q(**{f"{first[0]}__{way}e": first[1]}) & condition)
 
 
-def _link(query: QueryDict, name: str, sort: Sort, row: Model) -> str:
+def _query_text(query: QueryDict) -> str:
+    return "?" + query.urlencode()
+
+
+def _link(query: QueryDict, name: str, sort: Sort, row: Any) -> str:
     copy = without(query, "after", "before", "v")
     values = (getattr(row, field) for field in sort.fields)
     texts = [value.isoformat() if isinstance(value, datetime) else str(value) for value in values]
-    cursor = json.dumps([sort.key, *texts, row.pk]).encode()
+    cursor = json.dumps([sort.key, *texts, row.id]).encode()
     copy[name] = base64.urlsafe_b64encode(cursor).decode().rstrip("=")
-    return "?" + copy.urlencode()
+    return _query_text(copy)
 
 
 def _read_cursor(model: type[Model], sort: Sort, text: str) -> tuple[Any, ...] | None:
@@ -125,7 +160,7 @@ def _read_cursor(model: type[Model], sort: Sort, text: str) -> tuple[Any, ...] |
         if key != sort.key or type(pk) is not int or abs(pk) >= 2**63:
             return None
         return *(_value(model, *pair) for pair in zip(sort.fields, values, strict=True)), pk
-    except (ValueError, TypeError, InvalidOperation, RecursionError):
+    except (ValueError, TypeError, OverflowError, InvalidOperation, RecursionError):
         return None
 
 
@@ -137,7 +172,8 @@ def _value(model: type[Model], field: str, text: Any) -> Any:
         value = datetime.fromisoformat(text)
         if value.tzinfo is None:
             raise ValueError("a cursor's time has a zone")
-        return value
+        # In UTC: near the ends of the calendar not every time has one.
+        return value.astimezone(UTC)
     if kind == "DecimalField":
         number = Decimal(text)
         if not number.is_finite() or abs(number) >= 10**12:

@@ -1,7 +1,10 @@
 """The one shape of everything live: a fragment that a page includes and that its own URL renders again.
 
-A panel's URL carries the version that its fragment was rendered from. The server compares it with the stored versions
-of the panel's topics and answers 204 while nothing has moved (style.md 16; a 304 would still swap).
+A panel's URL carries the version that its fragment was rendered from. The server compares it with the stored
+versions of the panel's topics and answers 204 while nothing has moved (a 304 would still swap).
+
+A page renders its panels with the tag `panel`: the view passes `{"newest": NEWEST.context(request)}`, the
+template says `{% panel newest %}`. A page of a single panel may spread the context instead and include the fragment.
 """
 
 from __future__ import annotations
@@ -10,11 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.views.decorators.http import require_safe
 
 from ..live.topics import version_of
+from .access import accounts_in_view
 
 Context = dict[str, Any]
 Build = Callable[..., Context]
@@ -22,32 +27,37 @@ Build = Callable[..., Context]
 
 @dataclass(frozen=True)
 class Panel:
-    """`name` is the stem of everything: URL `panel-<name>`, template `dashboard/_<name>_panel.html`, id `<name>-panel`.
+    """`name` is the stem: URL `panel-<name>`, template `dashboard/_<name>_panel.html`, id `<name>-panel`.
 
-    `build(request, **kwargs)` gives the template's context; `salt(request)` names what else than topics the fragment
-    depends on, such as today's date.
+    `build(request, **kwargs)` gives the template's context; `salt(request, **kwargs)` names what else than
+    topics the fragment depends on, such as today's date. Both raise Http404 for what the person may not see.
     """
 
     name: str
     topics: tuple[str, ...]
     build: Build
-    salt: Callable[[HttpRequest], str] | None = None
+    salt: Callable[..., str] | None = None
     every: str = "60s"
+    # Whether the fragment depends on the page's query string (filters, page of a list).
+    keeps_query: bool = True
 
     @property
     def template(self) -> str:
         return f"dashboard/_{self.name.replace('-', '_')}_panel.html"
 
-    def version(self, request: HttpRequest) -> str:
-        salt = self.salt(request) if self.salt else ""
-        return version_of(request.user.visible_account_ids, *self.topics, salt=salt)
+    def version(self, request: HttpRequest, **kwargs: Any) -> str:
+        salt = self.salt(request, **kwargs) if self.salt else ""
+        return version_of(accounts_in_view(request), *self.topics, salt=salt)
 
     def context(self, request: HttpRequest, version: str | None = None, **kwargs: Any) -> Context:
-        """What the fragment needs, for the page that includes it and for `answer`. The version is read before the data:
-        a change in between makes the next question find a newer version, never an older fragment."""
+        """What the fragment needs, for the page that shows it and for `answer`.
+
+        The version is read before the data: a change in between makes the next question find a newer version,
+        never an older fragment.
+        """
         if version is None:
-            version = self.version(request)
-        query = request.GET.copy()
+            version = self.version(request, **kwargs)
+        query = request.GET.copy() if self.keeps_query else QueryDict(mutable=True)
         query["v"] = version
         url = reverse(f"panel-{self.name}", kwargs=kwargs)
         attributes = {
@@ -55,15 +65,21 @@ class Panel:
             "topics": " ".join(self.topics),
             "url": f"{url}?{query.urlencode()}",
             "trigger": f"nudge, every {self.every}",
+            "template": self.template,
         }
         return {**self.build(request, **kwargs), "panel": attributes}
 
     def answer(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         """204 while the version in the URL is the stored one, else the fragment."""
-        version = self.version(request)
+        version = self.version(request, **kwargs)
         if request.GET.get("v") == version:
             return HttpResponse(status=204)
         return HttpResponse(self.render(request, version, **kwargs))
 
     def render(self, request: HttpRequest, version: str | None = None, **kwargs: Any) -> str:
         return render_to_string(self.template, self.context(request, version, **kwargs), request)
+
+    @property
+    def view(self) -> Callable[..., HttpResponse]:
+        """The view of the panel's URL, reading only."""
+        return require_safe(lambda request, **kwargs: self.answer(request, **kwargs))

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
+from ..live import topics
 from ..models import Account
 from ..sync.health import stale_sentences
 from .access import may_administer
+from .panels import Context, Panel
 
+# Key, label, icon, URL. The first five are the bar of a phone.
 NAVIGATION = (
     ("overview", "Overview", "layout-dashboard", "/"),
     ("inbox", "Inbox", "inbox", "/inbox/"),
@@ -25,21 +29,18 @@ NAVIGATION = (
 
 @dataclass(frozen=True)
 class Shell:
-    nav: list[dict[str, Any]]
+    nav: list[dict[str, Any]] = field(default_factory=list)
     accounts: list[Account] = field(default_factory=list)
     demo: bool = False
     stale: list[str] = field(default_factory=list)
+    # Where the moving parts of the frame are asked for; None before the sign-in.
+    panel: dict[str, Any] | None = None
 
     @property
-    def balance(self) -> Any:
+    def balance(self) -> Decimal | None:
         """USD over all accounts that have one, or None before the first read."""
         known = [account.balance_usd for account in self.accounts if account.balance_usd is not None]
         return sum(known[1:], known[0]) if known else None
-
-    @property
-    def balance_at(self) -> Any:
-        """The oldest of the readings that `balance` adds up."""
-        return min((account.balance_at for account in self.accounts if account.balance_at), default=None)
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
@@ -52,9 +53,28 @@ def shell(request: HttpRequest) -> dict[str, Any]:
     }
 
 
+def accounts_of(request: HttpRequest) -> list[Account]:
+    """The accounts that the person may see, by name, without their keys. One query a request."""
+    known: list[Account] | None = getattr(request, "_accounts", None)
+    if known is None:
+        visible = Account.objects.visible_to(request.user)
+        known = list(visible.defer("sealed_key", "sealed_fingerprint_key"))
+        request._accounts = known  # type: ignore[attr-defined]
+    return known
+
+
+def stale_of(request: HttpRequest) -> list[str]:
+    """What is not current, in sentences. One query a request."""
+    known: list[str] | None = getattr(request, "_stale", None)
+    if known is None:
+        known = stale_sentences(accounts_of(request))
+        request._stale = known  # type: ignore[attr-defined]
+    return known
+
+
 def _shell(request: HttpRequest) -> Shell:
     if not hasattr(request, "user") or not request.user.is_authenticated:
-        return Shell(nav=[])
+        return Shell()
     entries = [*NAVIGATION]
     if may_administer(request.user):
         entries.append(("admin", "Admin", "shield", "/admin/"))
@@ -62,14 +82,31 @@ def _shell(request: HttpRequest) -> Shell:
         {"url": url, "label": label, "icon": icon, "current": _is_current(request.path, url), "key": key}
         for key, label, icon, url in entries
     ]
-    accounts = list(Account.objects.visible_to(request.user).defer("sealed_key", "sealed_fingerprint_key"))
+    accounts = accounts_of(request)
     return Shell(
         nav=nav,
         accounts=accounts,
         demo=any(account.is_demo for account in accounts),
-        stale=stale_sentences(accounts),
+        stale=stale_of(request),
+        panel=PANEL.context(request)["panel"],
     )
 
 
 def _is_current(path: str, url: str) -> bool:
     return path == url or (url != "/" and path.startswith(url))
+
+
+def _nothing_more(request: HttpRequest) -> Context:
+    """The template reads `shell`."""
+    return {}
+
+
+# Staleness comes by itself as time passes, so no topic tells of it: it is part of the version.
+PANEL = Panel(
+    name="shell",
+    topics=(topics.BALANCE, topics.SYNC),
+    build=_nothing_more,
+    salt=lambda request: "\n".join(stale_of(request)),
+    every="30s",
+    keeps_query=False,
+)

@@ -1,0 +1,39 @@
+"""Text that strangers wrote: SMS and their senders, made to show what they hold. The templates escape it.
+
+Characters that act on a terminal or turn the reading direction of what stands after them become visible
+signs, so that nothing in a message can hide or re-order another part of it. Nothing is cut or lost.
+"""
+
+from __future__ import annotations
+
+import re
+
+# C0 but tab and newline, DEL, C1, and the bidirectional embeddings, overrides and isolates.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+# Longer texts are folded: their beginning stands in the row, the whole behind it.
+FOLD_OVER = 600
+FOLD_AT = 300
+
+
+def visible(text: str) -> str:
+    """ "a\\0b" -> "a␀b", "a\\u202eb" -> "a[U+202E]b"; CR LF becomes a newline. Still has to be escaped."""
+    if _CONTROLS.search(text) is None:
+        return text
+    return _CONTROLS.sub(_sign, text.replace("\r\n", "\n"))
+
+
+def beginning(text: str) -> str:
+    """The first words of a text that is to be folded, with an ellipsis; empty for a shorter one."""
+    if len(text) <= FOLD_OVER:
+        return ""
+    head = text[:FOLD_AT]
+    space = head.rfind(" ")
+    return (head[:space] if space > FOLD_AT // 2 else head).rstrip() + "…"
+
+
+def _sign(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    if code < 0x20:
+        return chr(0x2400 + code)
+    return "␡" if code == 0x7F else f"[U+{code:04X}]"

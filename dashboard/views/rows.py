@@ -1,0 +1,143 @@
+"""Rows of lists as plain dictionaries: what a template prints fifty times is prepared here, without models.
+
+The keys are what the fragments `_sms_rows.html` and `_booking_rows.html` read. Text of strangers is made visible
+here and escaped there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+from django.urls import reverse
+
+from ..foreign_text import beginning, visible
+from ..local_time import Clock, iso
+from ..wording import (
+    code_halves,
+    country_name,
+    duration_text,
+    flag_code,
+    flag_of_number,
+    left_text,
+    number_text,
+    rental_type_text,
+    service_text,
+)
+
+Row = dict[str, Any]
+
+# Seconds left under which a countdown turns amber, then red.
+SOON, VERY_SOON = 300, 90
+
+
+def sms_rows(messages: Iterable[Any], clock: Clock, accounts: Mapping[int, str]) -> list[Row]:
+    """Rows of messages from `SmsQuerySet.for_list`. `accounts`: names to show, none for a single one."""
+    base = reverse("bookings")
+    inbox = reverse("inbox")
+    rows = []
+    for sms in messages:
+        text = visible(sms.text)
+        booked = sms.booking_id is not None
+        rows.append(
+            {
+                "id": sms.id,
+                "url": f"{base}{sms.booking_id}/" if booked else f"{inbox}?q=%2B{sms.number.lstrip('+')}",
+                "flag": flag_code(sms.booking__country) if booked else flag_of_number(sms.number),
+                "number": sms.number,
+                "number_text": number_text(sms.number),
+                "sender": visible(sms.sender),
+                "service": sms.booking__service,
+                "account": accounts.get(sms.account_id, ""),
+                "at": iso(sms.received_at),
+                "when": clock.relative(sms.received_at),
+                "day": clock.day(sms.received_at),
+                "text": text,
+                "beginning": beginning(text),
+                "code": sms.code,
+                "halves": code_halves(sms.code),
+            }
+        )
+    return rows
+
+
+def by_day(rows: list[Row]) -> list[tuple[str, list[Row]]]:
+    """The rows under the head of their day, in their order."""
+    return [(day, list(of_day)) for day, of_day in groupby(rows, key=lambda row: row["day"])]
+
+
+def booking_rows(bookings: Iterable[Any], clock: Clock, accounts: Mapping[int, str]) -> list[Row]:
+    """Rows of bookings as `BookingQuerySet.for_list` gives them."""
+    base = reverse("bookings")
+    rows = []
+    for booking in bookings:
+        code = booking.newest_sms__code or ""
+        running = booking.runs_until > clock.at
+        rows.append(
+            {
+                "id": booking.id,
+                "url": f"{base}{booking.id}/",
+                "flag": flag_code(booking.country),
+                "country": country_name(booking.country),
+                "number": booking.number,
+                "number_text": number_text(booking.number) or "No number yet",
+                "service": service_text(booking.service, booking.rental_type),
+                "kind": kind_text(booking.rental_type, booking.duration_minutes),
+                "account": accounts.get(booking.account_id, ""),
+                "badge": badge(booking.state, running, booking.sms_count, bool(code)),
+                "running": running,
+                "code": code,
+                "halves": code_halves(code),
+                "sms_count": booking.sms_count,
+                "end": iso(booking.runs_until),
+                "ended": clock.relative(booking.runs_until),
+                "left": countdown(booking.starts_at, booking.ends_at, clock) if running else None,
+            }
+        )
+    return rows
+
+
+def kind_text(rental_type: str, minutes: int | None) -> str:
+    """ "Activation", "Full SIM, 30 days": the length is said where it is not always the same."""
+    kind = rental_type_text(rental_type) or "Rental"
+    if rental_type.lower() == "activation" or minutes is None:
+        return kind
+    return f"{kind}, {duration_text(minutes)}"
+
+
+def badge(state: str, running: bool, sms_count: int, has_code: bool) -> tuple[str, str]:
+    """Kind and words of a booking's badge. A state that we do not know is shown as it came."""
+    if not running:
+        return "", visible(state) or "Ended"
+    if sms_count:
+        return "ok", "Code in" if has_code else "SMS in"
+    if state.lower() in ("active", ""):
+        return "wait", "Waiting for SMS"
+    return "wait", visible(state)
+
+
+def countdown(starts_at: datetime | None, ends_at: datetime | None, clock: Clock) -> Row | None:
+    """The first state of a countdown, that app.js moves on; None where the provider named no end."""
+    if ends_at is None:
+        return None
+    left = ends_at - clock.at
+    seconds = left.total_seconds()
+    starts_at = starts_at or clock.at
+    whole = (ends_at - starts_at).total_seconds()
+    share = 100 * seconds / whole if whole > 0 else 0
+    return {
+        "starts": iso(starts_at),
+        "ends": iso(ends_at),
+        "share": max(0, min(100, round(share))),
+        "text": left_text(left),
+        "mood": "over"
+        if seconds <= 0
+        else "end"
+        if seconds <= VERY_SOON
+        else "warn"
+        if seconds <= SOON
+        else "",
+        "title": clock.full(ends_at),
+    }
