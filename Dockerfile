@@ -1,0 +1,31 @@
+# One image, run four ways: migrate, web, worker, beat (docker-compose.yml).
+
+FROM python:3.11-slim-bookworm AS build
+RUN python -m venv /venv
+COPY requirements.txt /app/
+RUN /venv/bin/python -m pip install --disable-pip-version-check --no-cache-dir --no-deps --require-hashes \
+        -r /app/requirements.txt
+WORKDIR /app
+COPY . .
+# With a database that is thrown away: it is the static files that prepare collects and compresses that we keep.
+RUN python -m compileall -q anosim_dashboard dashboard \
+    && DATA_DIR=/tmp/build /venv/bin/python manage.py prepare >/dev/null \
+    && rm -rf /tmp/build
+
+FROM python:3.11-slim-bookworm
+LABEL org.opencontainers.image.title="ANOSIM dashboard" org.opencontainers.image.licenses="MIT"
+RUN useradd --system --uid 10001 --user-group --no-create-home --home-dir /app --shell /usr/sbin/nologin dashboard \
+    && install -d -o dashboard -g dashboard -m 700 /data
+COPY --from=build /venv /venv
+COPY --from=build /app /app
+WORKDIR /app
+ENV PATH=/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    MALLOC_ARENA_MAX=2 \
+    DATA_DIR=/data
+USER dashboard
+VOLUME /data
+EXPOSE 8000
+CMD ["uvicorn", "anosim_dashboard.asgi:application", "--host", "0.0.0.0", "--port", "8000", \
+     "--timeout-graceful-shutdown", "3", "--no-access-log", "--no-server-header"]
