@@ -18,8 +18,8 @@ def enqueue(task: Any, *ids: int, expires: float | None = None) -> bool:
     """Put `task(*ids)` into the queue; true when the queue has it, false when the queue is away.
 
     The work is dropped if no worker took it within `expires` seconds. Never raises because of the queue, and
-    takes about PATIENCE seconds at most (reliability.md 4.10, stack.md pitfall 11). Call it after the commit of
-    what the task is to read.
+    takes about PATIENCE seconds at most (reliability.md 4.10, stack.md pitfall 11). Call it after the commit
+    of what the task is to read.
     """
     app = task.app
     # A connection of its own: one of the shared pool would wait for half a minute on a server that is frozen.

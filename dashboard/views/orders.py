@@ -1,0 +1,98 @@
+"""Orders: what was bought, with its bookings."""
+
+from __future__ import annotations
+
+import re
+
+from django.db.models import Prefetch, Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from ..live import topics
+from ..models import Booking, Order
+from ..models.orders import OrderQuerySet
+from .access import accounts_in_view, order_for
+from .paging import Sort, count_up_to, page_of
+from .panels import Context, Panel
+from .parameters import choice_of, days_of, money_of, text_of
+
+SORTS = (
+    # The provider's ids grow with time, and unlike the date an order always has one.
+    Sort("newest", "Newest first", "remote_id"),
+    Sort("oldest", "Oldest first", "remote_id", descending=False),
+    Sort("dearest", "Dearest first", "price_usd", nullable=True),
+)
+FILTERS = ("q", "from", "to", "price_from", "price_to")
+
+
+@require_safe
+def orders(request: HttpRequest) -> HttpResponse:
+    choices = {
+        "set_filters": [name for name in FILTERS if text_of(request.GET, name)],
+        "sort": choice_of(request.GET, "sort", tuple(sort.key for sort in SORTS)),
+        "sorts": SORTS,
+    }
+    return render(request, "dashboard/orders.html", {**choices, **PANEL.context(request)})
+
+
+@require_safe
+def order(request: HttpRequest, pk: int) -> HttpResponse:
+    return render(request, "dashboard/order.html", ORDER_PANEL.context(request, pk=pk))
+
+
+def _build(request: HttpRequest) -> Context:
+    found = _filtered(request)
+    # One more query for the bookings of the whole page, whatever its length.
+    bookings = Booking.objects.only("order_id", "number", "country", "service", "rental_type", "extends")
+    rows = found.prefetch_related(Prefetch("bookings", bookings.order_by("remote_id")))
+    page = page_of(rows, request.GET, SORTS)
+    return {
+        "page": page,
+        "count": count_up_to(found.exclude(price_usd=None) if page.sort.nullable else found, 10_000),
+        "filtered": any(text_of(request.GET, name) for name in FILTERS),
+        "several_accounts": len(accounts_in_view(request)) > 1,
+    }
+
+
+def _build_order(request: HttpRequest, pk: int) -> Context:
+    found = order_for(request.user, pk)
+    bookings = found.bookings.select_related("newest_sms").order_by("remote_id")
+    return {"order": found, "bookings": list(bookings)}
+
+
+PANEL = Panel("orders", (topics.ORDERS, topics.BOOKINGS), _build)
+ORDER_PANEL = Panel("order", (topics.ORDERS, topics.BOOKINGS, topics.SMS), _build_order)
+
+
+def _filtered(request: HttpRequest) -> OrderQuerySet:
+    found = Order.objects.of_accounts(accounts_in_view(request))
+    start, end = days_of(request)
+    if start is not None:
+        found = found.filter(ordered_at__gte=start)
+    if end is not None:
+        found = found.filter(ordered_at__lt=end)
+    if (price_from := money_of(request.GET, "price_from")) is not None:
+        found = found.filter(price_usd__gte=price_from)
+    if (price_to := money_of(request.GET, "price_to")) is not None:
+        found = found.filter(price_usd__lte=price_to)
+    if q := text_of(request.GET, "q"):
+        found = found.filter(_matching(request, q))
+    return found.select_related("account") if len(accounts_in_view(request)) > 1 else found
+
+
+def _matching(request: HttpRequest, q: str) -> Q:
+    """Orders of this id, or with a booking of that service or number; a number may be typed with spaces."""
+    digits = re.sub(r"[\s+()/-]", "", q)
+    booking = Q(service__icontains=q)
+    condition = Q()
+    if digits.isascii() and digits.isdecimal():
+        booking |= Q(number__contains=digits)
+        if len(digits) < 19:
+            condition |= Q(remote_id=int(digits))
+    ids = (
+        Booking.objects.of_accounts(accounts_in_view(request))
+        .filter(booking, order__isnull=False)
+        .values("order_id")
+    )
+    return condition | Q(pk__in=ids)

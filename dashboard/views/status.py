@@ -1,0 +1,147 @@
+"""Status: how the reading of each account goes: what is current, what failed since when, what comes next."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.contrib import messages
+from django.db.models import Q
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from .. import audit
+from ..live import topics
+from ..models import Account, SmsGap, SyncState
+from ..sync import schedule
+from ..sync.health import is_stale, stale_at
+from .access import may_administer
+from .panels import Context, Panel
+
+# Seconds after which the panel is rendered anew though nothing went wrong: successes move no topic.
+ROUND = 20
+MOST_GAPS = 50
+
+
+@dataclass(frozen=True)
+class Row:
+    """One kind of data of one account. `tone` is a badge's class."""
+
+    state: SyncState
+    word: str
+    tone: str
+    stale_after: datetime | None
+
+    @property
+    def is_current(self) -> bool:
+        return self.tone == "ok"
+
+
+@dataclass(frozen=True)
+class Health:
+    """One account: its rows in the order of SyncState.Kind, and its gaps, newest first."""
+
+    account: Account
+    rows: list[Row] = field(default_factory=list)
+    gaps: list[SmsGap] = field(default_factory=list)
+    breaker_open: bool = False
+
+    @property
+    def current(self) -> int:
+        return sum(row.is_current for row in self.rows)
+
+    @property
+    def silent_worker(self) -> bool:
+        """Everything is late and nothing failed: the provider was not even asked."""
+        late = [row for row in self.rows if row.word == "Late"]
+        return bool(late) and len(late) == len(self.rows)
+
+
+@require_safe
+def status(request: HttpRequest) -> HttpResponse:
+    return render(request, "dashboard/status.html", PANEL.context(request))
+
+
+@require_POST
+def read_now(request: HttpRequest, pk: int) -> HttpResponse:
+    """Make every kind of the account due now. For admins; to others the address does not exist."""
+    if not may_administer(request.user):
+        raise Http404
+    account = get_object_or_404(Account.objects.visible_to(request.user), pk=pk)
+    if not account.enabled:
+        messages.error(request, f"{account.name} is paused, so nothing is read. Switch it on in Admin first.")
+    elif not account.sealed_key:
+        messages.error(
+            request, f"{account.name} has no API key, so nothing can be read. Put one in in Admin."
+        )
+    else:
+        schedule.ensure_states()
+        schedule.read_all_now(account.pk)
+        audit.record(request, "sync.read_now", account)
+        topics.touch(account.pk, topics.SYNC)
+        messages.success(request, f"{account.name} is being read now.")
+    return HttpResponseRedirect(reverse("status"))
+
+
+def _build(request: HttpRequest) -> Context:
+    now = timezone.now()
+    accounts = Account.objects.visible_to(request.user).defer("sealed_fingerprint_key")
+    healths = {account.pk: _health(account) for account in accounts}
+    order = {kind: at for at, kind in enumerate(SyncState.Kind.values)}
+    states = SyncState.objects.visible_to(request.user)
+    for state in sorted(states, key=lambda state: order.get(state.kind, len(order))):
+        if health := healths.get(state.account_id):
+            health.rows.append(_row(state, health.account, now))
+    gaps = SmsGap.objects.visible_to(request.user).filter(Q(closed_at=None) | Q(lost=True))
+    for gap in gaps.order_by("-found_at")[:MOST_GAPS]:
+        if health := healths.get(gap.account_id):
+            health.gaps.append(gap)
+    return {
+        "healths": list(healths.values()),
+        "may_administer": may_administer(request.user),
+        **_sum(healths),
+    }
+
+
+def _health(account: Account) -> Health:
+    return Health(account, breaker_open=account.breaker_until is not None)
+
+
+def _sum(healths: dict[int, Health]) -> dict[str, Any]:
+    """The one figure above all: how much of what should be read is current. Paused accounts do not count."""
+    rows = [row for health in healths.values() if health.account.enabled for row in health.rows]
+    current = sum(row.is_current for row in rows)
+    return {
+        "kinds": len(rows),
+        "current": current,
+        "percent": 100 * current // len(rows) if rows else None,
+        "failing": [row for row in rows if row.tone == "end"],
+    }
+
+
+def _row(state: SyncState, account: Account, now: datetime) -> Row:
+    word, tone = _word(state, account, now)
+    return Row(state, word, tone, stale_at(state))
+
+
+def _word(state: SyncState, account: Account, now: datetime) -> tuple[str, str]:
+    if not account.enabled:
+        return "Paused", ""
+    if state.error and (state.last_success_at is None or is_stale(state, now)):
+        return "Failing", "end"
+    if state.error:
+        # One fault and its retry are no news yet: what is shown is still as fresh as promised.
+        return "Retrying", "wait"
+    if state.last_success_at is None:
+        return "Not read yet", "wait"
+    return ("Late", "wait") if is_stale(state, now) else ("Current", "ok")
+
+
+PANEL = Panel(
+    "status", (topics.SYNC,), _build, salt=lambda request: str(int(time.time() // ROUND)), every="20s"
+)
