@@ -19,8 +19,7 @@ class BadEnvironment(Exception):
 
 
 def load_dotenv(path: Path | str) -> None:
-    """Put the variables of the file at `path` into `os.environ`; a variable that is set already wins,
-    also an empty one.
+    """Put the variables of the file at `path` into `os.environ`; one that is set already wins, also an empty one.
 
     A missing file is fine. One `NAME=value` per line; `export`, blank lines and `# comments` are allowed.
     A value in single quotes is taken as it stands; in double quotes `\\n`, `\\"` and `\\\\` are understood.

@@ -11,7 +11,13 @@ _folder = tempfile.TemporaryDirectory(prefix="dashboard-tests-")
 DATA_DIR = Path(_folder.name)
 os.environ["DATA_DIR"] = _folder.name
 for _name in (
-    *("ANOSIM_API_KEY", "ANOSIM_BASE_URL", "ANOSIM_MAX_CALLS_PER_SECOND", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS"),
+    *(
+        "ANOSIM_API_KEY",
+        "ANOSIM_BASE_URL",
+        "ANOSIM_MAX_CALLS_PER_SECOND",
+        "ALLOWED_HOSTS",
+        "CSRF_TRUSTED_ORIGINS",
+    ),
     *("HOST", "PORT", "DEBUG", "LOG_LEVEL", "TIME_ZONE", "SECRET_KEY", "FIELD_KEYS"),
     *("ADMIN_USERNAME", "ADMIN_PASSWORD", "ADMIN_EMAIL"),
 ):

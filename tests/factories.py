@@ -89,5 +89,12 @@ def make_sms(booking: Booking, text: str = "Your code is 482913", **fields: Any)
 
 def make_sync_states(account: Account, **fields: Any) -> list[SyncState]:
     now = timezone.now()
-    values: dict[str, Any] = {"last_success_at": now, "last_attempt_at": now, "due_at": now + timedelta(minutes=1)}
-    return [SyncState.objects.create(account=account, kind=kind, **values | fields) for kind in SyncState.Kind.values]
+    values: dict[str, Any] = {
+        "last_success_at": now,
+        "last_attempt_at": now,
+        "due_at": now + timedelta(minutes=1),
+    }
+    return [
+        SyncState.objects.create(account=account, kind=kind, **values | fields)
+        for kind in SyncState.Kind.values
+    ]

@@ -147,6 +147,7 @@ def test_a_secret_that_cannot_be_had_is_told_without_its_value(
 def test_a_double_quoted_value_comes_back_as_it_was_written(text: str) -> None:
     written = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("A_NAME", "")
+        patch.setenv("A_NAME", "")  # so that the context puts it back to absent
+        del os.environ["A_NAME"]
         load_dotenv(write(Path(folder), f'A_NAME="{written}"\n'))
         assert os.environ["A_NAME"] == text

@@ -39,13 +39,13 @@ class BookingQuerySet(AccountQuerySet["Booking"]):
 class Booking(models.Model):
     """One rented number for a time. `state` and `rental_type` are kept as they came, also when they are new to us."""
 
-    CLOSED_STATES = frozenset({"ended", "not used", "notused", "cancelled", "canceled", "refunded", "expired"})
+    CLOSED_STATES = frozenset(
+        {"ended", "not used", "notused", "cancelled", "canceled", "refunded", "expired"}
+    )
 
     account = models.ForeignKey(Account, models.CASCADE, related_name="bookings", db_index=False)
     remote_id = models.BigIntegerField()
-    order = models.ForeignKey(
-        Order, models.SET_NULL, null=True, related_name="bookings", db_index=False
-    )
+    order = models.ForeignKey(Order, models.SET_NULL, null=True, related_name="bookings", db_index=False)
     number = models.CharField(max_length=40, blank=True)
     country = models.CharField(max_length=80, blank=True)
     rental_type = models.CharField(max_length=40, blank=True)

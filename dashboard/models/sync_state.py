@@ -21,20 +21,25 @@ class SyncStateQuerySet(AccountQuerySet["SyncState"]):
 
     def claim(self, state: SyncState, until: datetime) -> int | None:
         """Take the row until `until`, by compare-and-set. Gives the number of the run, or None if another was quicker."""
-        if self.filter(pk=state.pk, run=state.run).update(run=state.run + 1, due_at=until, reading=False) == 1:
+        if (
+            self.filter(pk=state.pk, run=state.run).update(run=state.run + 1, due_at=until, reading=False)
+            == 1
+        ):
             return state.run + 1
         return None
 
     def begin(self, pk: int, run: int, now: datetime, until: datetime) -> bool:
         """Start the claimed run, once: a message delivered twice, or after the next claim, starts nothing."""
-        mine = self.filter(pk=pk, run=run, reading=False)
-        return mine.update(reading=True, due_at=until, last_attempt_at=now) == 1
+        mine = self.filter(pk=pk, run=run, begun__lt=run)
+        return mine.update(begun=run, reading=True, due_at=until, last_attempt_at=now) == 1
 
     def hurry(self, account_id: int, *kinds: str) -> int:
         """Make the kinds due now, unless they are being read or are due already. A kind that is failing keeps its
         appointment: hurrying it would undo its back-off."""
         now = timezone.now()
-        waiting = self.filter(account_id=account_id, kind__in=kinds, due_at__gt=now, reading=False, failures=0)
+        waiting = self.filter(
+            account_id=account_id, kind__in=kinds, due_at__gt=now, reading=False, failures=0
+        )
         return waiting.update(due_at=now)
 
 
@@ -42,6 +47,7 @@ class SyncState(models.Model):
     """How the reading of one kind of data of one account goes: the schedule is these rows.
 
     `run` counts the claims and fences a reader that slept: its result is only noted while the number is still its own.
+    `begun` is the last run that a worker has begun: none is begun twice.
     """
 
     class Kind(models.TextChoices):
@@ -59,6 +65,7 @@ class SyncState(models.Model):
     kind = models.CharField(max_length=20, choices=Kind.choices)
     due_at = models.DateTimeField(default=timezone.now)
     run = models.PositiveBigIntegerField(default=0)
+    begun = models.PositiveBigIntegerField(default=0)
     reading = models.BooleanField(default=False)
     last_attempt_at = models.DateTimeField(null=True)
     last_success_at = models.DateTimeField(null=True)
@@ -67,7 +74,9 @@ class SyncState(models.Model):
     # Newest message of the last list of all SMS: what the next list has to reach back to (reliability.md 4.6).
     window_newest_at = models.DateTimeField(null=True)
     body_digest = models.CharField(max_length=64, blank=True)
-    unreadable = models.PositiveIntegerField(default=0, help_text="Rows of the last answer that could not be read.")
+    unreadable = models.PositiveIntegerField(
+        default=0, help_text="Rows of the last answer that could not be read."
+    )
     failures = models.PositiveIntegerField(default=0)
     error_kind = models.CharField(max_length=20, blank=True)
     error = models.CharField(max_length=400, blank=True)

@@ -123,13 +123,21 @@ def _count_failure(state: SyncState, error: AnosimError) -> None:
 
 
 def _close_breaker(account: Account) -> None:
-    """A success ends the row of failures. If the breaker was open, everything is read now."""
+    """A success ends the row of failures. If the breaker was open, everything is read now.
+
+    Goes by the account as it was when the run began, so that a usual success writes nothing; what another run noted
+    since is ended by the next success.
+    """
+    if not (account.breaker_failures or account.breaker_until or account.key_ok is not True):
+        return
     mine = Account.objects.filter(pk=account.pk)
     with transaction.atomic():
-        if mine.exclude(breaker_until=None).update(breaker_until=None, breaker_failures=0):
+        mine.update(breaker_until=None, breaker_failures=0)
+        moved = bool(account.breaker_until)
+        if account.key_ok is not True:
+            same_key = mine.filter(sealed_key=account.sealed_key)
+            moved |= same_key.update(key_ok=True, key_verdict="", key_checked_at=timezone.now()) > 0
+        if account.breaker_until:
             schedule.read_all_now(account.pk)
-            topics.touch(account.pk, topics.SYNC)
-        else:
-            mine.exclude(breaker_failures=0).update(breaker_failures=0)
-        if mine.filter(key_ok=False).update(key_ok=True, key_verdict="", key_checked_at=timezone.now()):
+        if moved:
             topics.touch(account.pk, topics.SYNC)

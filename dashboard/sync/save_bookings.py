@@ -27,7 +27,13 @@ def save_orders(account: Account, listing: Listing[OrderRecord], asked_at: datet
     records = {record.id: record for record in listing.rows}
     stored = {row.remote_id: row for row in Order.objects.filter(account=account, remote_id__in=records)}
     new = [
-        Order(account=account, remote_id=pk, ordered_at=record.ordered_at, price_usd=record.price, read_at=asked_at)
+        Order(
+            account=account,
+            remote_id=pk,
+            ordered_at=record.ordered_at,
+            price_usd=record.price,
+            read_at=asked_at,
+        )
         for pk, record in records.items()
         if pk not in stored
     ]
@@ -68,7 +74,9 @@ def _save(
     for pk, record in records.items():
         row = stored.get(pk)
         if row is None:
-            row = Booking(account=account, remote_id=pk, first_seen_at=now, read_at=asked_at, sms_wanted_at=now)
+            row = Booking(
+                account=account, remote_id=pk, first_seen_at=now, read_at=asked_at, sms_wanted_at=now
+            )
             _set(row, _values(record, order_of.get(pk)))
             row.runs_until = row.believed_end(asked_at)
             new.append(row)
@@ -135,7 +143,11 @@ def _values(record: BookingRecord, order: Order | None) -> dict[str, Any]:
 
 def _adopt_sms(account: Account, numbers: Sequence[str]) -> int:
     """Give messages that came before we knew their booking to it. How many found one."""
-    orphans = list(Sms.objects.filter(account=account, number__in=set(numbers), booking=None).order_by("-received_at")[:1000])
+    orphans = list(
+        Sms.objects.filter(account=account, number__in=set(numbers), booking=None).order_by("-received_at")[
+            :1000
+        ]
+    )
     found = whose(account, {sms.number for sms in orphans})
     adopted = []
     for sms in orphans:

@@ -34,7 +34,11 @@ def save_products(account: Account, listing: Listing[ProductRecord], asked_at: d
     """Insert and update products. One that is missing from a complete list is no longer on sale, but kept."""
     stored = {row.remote_id: row for row in Product.objects.filter(account=account)}
     records = {record.id: record for record in listing.rows}
-    new = [Product(account=account, remote_id=pk, **_values(record)) for pk, record in records.items() if pk not in stored]
+    new = [
+        Product(account=account, remote_id=pk, **_values(record))
+        for pk, record in records.items()
+        if pk not in stored
+    ]
     changed = []
     complete = bool(records) and not listing.unreadable
     for pk, row in stored.items():
