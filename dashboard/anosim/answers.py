@@ -131,8 +131,9 @@ def clean(words: str, hide: Callable[[str], str]) -> str:
 
 
 def _visible(character: str) -> str:
-    kind = unicodedata.category(character)
-    return " " if kind == "Cc" else "" if kind in ("Cf", "Cs") else character
+    if character.isspace() or unicodedata.category(character) == "Cc":
+        return " "
+    return character if character.isprintable() else ""
 
 
 def most_telling(answers: list[Answer]) -> Answer:
@@ -148,14 +149,10 @@ def most_telling(answers: list[Answer]) -> Answer:
 
 def payload(answer: Answer) -> object:
     """The JSON of a body; numbers with a point are Decimal. Raises Unreadable."""
-    content = _decode(answer.body)
-    problem = "is empty" if not content.strip() else "cannot be read"
-    try:
-        return json.loads(content, parse_float=_exact, parse_constant=_refuse, strict=False)
-    except (ValueError, RecursionError):
-        if content.lstrip()[:1] == "<":
-            problem = "is a web page instead of data, as during maintenance or with a wrong base URL"
-    raise Unreadable(f"The answer of {answer.host} {problem}.", passing=True)
+    data, problem = _parsed(answer.body)
+    if problem:
+        raise Unreadable(f"The answer of {answer.host} {problem}.", passing=True)
+    return data
 
 
 def retry_after(answer: Answer) -> float | None:
@@ -180,6 +177,19 @@ def _raise_failure(answer: Answer) -> None:
 def _decode(body: bytes) -> str:
     # One bad byte in one message must not make a whole window of messages unreadable.
     return body.decode(json.detect_encoding(body), "replace")
+
+
+def _parsed(body: bytes) -> tuple[object, str]:
+    """The data, or what is wrong with it. Not in `payload`, so that no traceback holds the foreign text."""
+    content = _decode(body).strip()
+    if not content:
+        return None, "is empty"
+    try:
+        return json.loads(content, parse_float=_exact, parse_constant=_refuse, strict=False), ""
+    except (ValueError, RecursionError):
+        if content.startswith("<"):
+            return None, "is a web page instead of data, as during maintenance or with a wrong base URL"
+        return None, "cannot be read"
 
 
 def _exact(number: str) -> Decimal | str:
@@ -235,7 +245,7 @@ def _target(answer: Answer) -> str:
         host = urlsplit(answer.headers.get("Location", "")).hostname or ""
     except ValueError:
         return ""
-    return f" to {host}" if re.fullmatch(r"[a-z0-9.:-]{1,100}", host) else ""
+    return f" to {answer.hide(host)}" if re.fullmatch(r"[a-z0-9.:-]{1,100}", host) else ""
 
 
 def _moment(value: str) -> datetime | None:

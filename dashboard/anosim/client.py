@@ -160,15 +160,15 @@ class Client:
             raise Refused(said or "The provider did not cancel the booking.", answer.status)
 
     def set_auto_renewal(self, enable: bool, booking_id: int | None = None) -> AutoRenewal:
-        """#17, for one booking or, without an id, for all. Sending the same value again is harmless."""
+        """#17, for one booking or, without an id, for all. Sending a value twice is harmless."""
         query = {"enable": int(enable)} | ({} if booking_id is None else {"orderBookingId": int(booking_id)})
         paths = ("/OrderBookingsAutoRenewal", "/OrderBookingsAutoRenewal/SetAutoRenewalAsync")
         answer = self._once("POST", paths, query)
         result = _settled(answer, lambda each: answers.single(each, parse_auto_renewal), spends=False)
         return AutoRenewal(result.success, answers.clean(result.message, self._key.hide), result.affected)
 
-    # Spends: one call sends at most one request that can take effect. TryLater means that nothing was sent (or,
-    # from before_call, may be); BadKey and Refused that nothing was bought; all else is OutcomeUnknown.
+    # Spends: one call sends at most one request that can take effect. TryLater means that nothing was sent,
+    # BadKey and Refused that nothing was bought; all else is OutcomeUnknown.
 
     def place_order(self, product_id: int, amount: int, provider_id: int = 0) -> Order:
         """#5. May come without bookings; they turn up in bookings() some seconds later (wild fact 3)."""

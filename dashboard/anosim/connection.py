@@ -10,6 +10,7 @@ import functools
 import http.client
 import io
 import ipaddress
+import logging
 import socket
 import threading
 import time
@@ -22,6 +23,11 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
 
 AddressInfo = tuple[Any, ...]
+
+# urllib3 warns of broken headers and quotes them; an answer's headers may repeat what we sent, the key too.
+logging.getLogger("urllib3.connection").addFilter(
+    lambda record: not str(record.msg).startswith("Failed to parse headers")
+)
 
 
 class NotConnected(Exception):

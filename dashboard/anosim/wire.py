@@ -34,8 +34,8 @@ class Answer:
 
     host: str
     status: int
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
     hide: Callable[[str], str] = field(repr=False)
 
 
