@@ -1,6 +1,4 @@
-"""The 17 calls of the provider's API (anosim-api.md): which path is which call, and what each does and
-answers.
-"""
+"""The 17 calls of the provider's API (anosim-api.md): which path is which call, what each does."""
 
 from __future__ import annotations
 
@@ -62,9 +60,7 @@ ROUTES = (
 
 
 def kind_of(request: Request) -> str:
-    """Whether a request reads, spends money or changes something else; unknown paths count by their
-    method.
-    """
+    """Whether a request reads, spends money or changes something else; unknown paths go by their method."""
     for route in ROUTES:
         if route.method == request.method and route.path.fullmatch(request.path):
             return route.kind

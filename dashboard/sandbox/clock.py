@@ -25,9 +25,7 @@ class Clock:
 
 
 def http_date(at: datetime) -> str:
-    """`at` (aware) as HTTP writes it, always in English: `Tue, 21 May 2024 23:22:04 GMT` (RFC 9110,
-    5.6.7).
-    """
+    """`at` (aware) as HTTP writes it, always in English: `Tue, 21 May 2024 23:22:04 GMT`."""
     at = at.astimezone(UTC)
     day, month = DAYS[at.weekday()], MONTHS[at.month - 1]
     return f"{day}, {at.day:02d} {month} {at.year} {at:%H:%M:%S} GMT"

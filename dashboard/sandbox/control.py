@@ -59,6 +59,7 @@ class Control:
             if not isinstance(values, dict):
                 raise ValueError("the body must be a JSON object")
             with self._world.lock:
+                self._world.settle()
                 return _json(act(values))
         except Refusal as refusal:
             return _json({"message": refusal.text}, refusal.status)

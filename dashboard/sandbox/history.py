@@ -1,6 +1,4 @@
-"""The past that a world starts with: exactly so many orders, bookings, messages, the same for the same
-seed.
-"""
+"""The past that a world starts with: so many orders, bookings, messages, the same for the same seed."""
 
 from __future__ import annotations
 
@@ -29,9 +27,7 @@ EXTENDABLE = (RENTAL_SERVICE, RENTAL_FULL)
 
 
 def write(world: World, size: dict[str, int], *, hostile: float = 0.02, unused: float = 0.25) -> None:
-    """Fill an empty world; a share `unused` of activations got no message, `hostile` of messages are
-    attacks.
-    """
+    """Fill an empty world; `unused`: share of activations without SMS, `hostile`: share of attacks."""
     orders, bookings = size["orders"], max(size["bookings"], size["orders"])
     if orders == 0:
         return
@@ -75,9 +71,7 @@ def _write_order(world: World, rng: Random, age: float, amount: int, *, last: bo
 
 
 def _choose(world: World, rng: Random, age: float, *, last: bool) -> Product:
-    """Recent orders are activations that still wait; older ones anything, some long enough to run until
-    today.
-    """
+    """Recent orders are activations; older ones anything, some long enough to run until today."""
     kind = rng.choices((ACTIVATION, RENTAL_SERVICE, RENTAL_FULL), (60, 28, 12))[0]
     if last or age < 20:
         kind = ACTIVATION
@@ -134,9 +128,10 @@ def _write_sms(world: World, rng: Random, count: int, hostile: float, unused: fl
     for booking in receivers:
         at = _moment(world, rng, booking)
         for sender, text in texts.message(booking.country, booking.service, rng, hostile=hostile):
-            if left:
-                left -= 1
-                world.receive_sms(booking.id, text, sender, times=1, at=at)
+            times = min(left, 2 if rng.random() < world.twins else 1)
+            if times:
+                left -= times
+                world.receive_sms(booking.id, text, sender, times=times, at=at)
                 at = min(at + timedelta(milliseconds=rng.randrange(400, 1600)), world.now())
 
 
@@ -149,8 +144,6 @@ def _moment(world: World, rng: Random, booking: Booking) -> datetime:
 
 
 def _settle(world: World, booking: Booking) -> None:
-    """What ended in the past has its state; the balance at the start has paid and refunded all of it
-    already.
-    """
+    """What ended in the past has its state; the opening balance has paid and refunded all of it."""
     if booking.id not in world.open:
         booking.state = NOT_USED if booking.rental_type == ACTIVATION and not booking.sms else ENDED

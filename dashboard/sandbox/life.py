@@ -1,6 +1,4 @@
-"""What happens by itself at a provider with many customers: messages come, orders from elsewhere, counts
-and balance move.
-"""
+"""What happens by itself: messages come, orders come from elsewhere, counts and balance move."""
 
 from __future__ import annotations
 
@@ -8,7 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from random import Random
 
-from . import catalogue, texts
+from . import catalogue, sales, texts
 from .records import ACTIVATION, ACTIVE, Booking, Refusal
 from .world import World
 
@@ -16,12 +14,11 @@ FEWEST_WAITING = 3
 ORDER_EVERY = 240.0  # seconds between orders from elsewhere, on average
 LOW_BALANCE = Decimal(60)
 TOP_UP = Decimal("250.00")
+DEAREST = Decimal(15)
 
 
 class Life:
-    """Moves a world on; `speed` makes everything happen that many times as often, the clock itself keeps
-    its pace.
-    """
+    """Moves a world on; `speed`: everything happens so many times as often, but the clock keeps its pace."""
 
     def __init__(
         self, world: World, *, speed: float = 1.0, sms_per_minute: float = 4.0, hostile: float = 0.01
@@ -53,9 +50,7 @@ class Life:
                 self.world.move_money(TOP_UP, "top-up")
 
     def _plan(self, running: list[Booking], now: datetime) -> None:
-        """Decide once for each new booking when its first message comes; a fifth of the activations wait
-        in vain.
-        """
+        """Decide once for each new booking when its first message comes; a fifth wait in vain."""
         ids = {row.id for row in running}
         self._planned &= ids
         for booking in running:
@@ -89,25 +84,34 @@ class Life:
             self.world.receive_sms(booking.id, text, sender, times=times)
 
     def _order(self, running: list[Booking], now: datetime) -> None:
-        """Somebody else orders with this account now and then, sooner when hardly anything waits for a
-        message.
-        """
+        """Somebody else orders with this account now and then, sooner when hardly anything waits."""
         waiting = sum(1 for row in running if row.rental_type == ACTIVATION and not row.sms)
         if waiting < FEWEST_WAITING:
-            self._next_order = min(self._next_order, now + timedelta(seconds=12 / self.speed))
+            soon = 12 if waiting > 1 else 2
+            self._next_order = min(self._next_order, now + timedelta(seconds=soon / self.speed))
         if now < self._next_order:
             return
         self._next_order = now + timedelta(seconds=ORDER_EVERY * self.rng.uniform(0.5, 1.5) / self.speed)
-        kind = ACTIVATION if waiting < FEWEST_WAITING or self.rng.random() < 0.85 else None
-        products = [
-            row
-            for row in self.world.products.values()
-            if (row.rental_type == kind or kind is None)
-            and row.price < 15
-            and any(net.available for net in row.providers)
-        ]
         try:
-            self.world.order(self.rng.choice(products).id)
+            self._buy(running, only_activations=waiting < FEWEST_WAITING)
         except Refusal:
             # Sold out or the money is short: another customer tries later, too.
             return
+
+    def _buy(self, running: list[Booking], *, only_activations: bool) -> None:
+        rentals = [
+            row for row in running if row.rental_type != ACTIVATION and row.minutes <= 7 * catalogue.DAY
+        ]
+        if rentals and not only_activations and self.rng.random() < 0.15:
+            booking = self.rng.choice(rentals)
+            sales.extend(self.world, booking.id, catalogue.DAY, origin="elsewhere", call="elsewhere")
+            return
+        kind = ACTIVATION if only_activations or self.rng.random() < 0.85 else None
+        products = [
+            row
+            for row in self.world.products.values()
+            if kind in (row.rental_type, None)
+            and row.price < DEAREST
+            and any(net.available for net in row.providers)
+        ]
+        self.world.order(self.rng.choice(products).id)

@@ -40,10 +40,12 @@ CODES: dict[str, tuple[str, ...]] = {
     "lt": (
         "Jūsų {service} patvirtinimo kodas: {code}. Niekam jo nesakykite.",
         "{code} – jūsų {service} kodas. Galioja {minutes} min.",
+        "{service}: prisijungimo kodas {code}. Jei to neprašėte, nekreipkite dėmesio.",
     ),
     "sv": (
         "Din verifieringskod för {service} är {code}. Dela den inte med någon.",
         "{code} är din kod hos {service}. Koden gäller i {minutes} minuter.",
+        "Ange koden {code} för att logga in på {service}. Vi ringer aldrig och frågar efter den.",
     ),
     "nl": (
         "Je {service}-verificatiecode is {code}. Deel deze met niemand.",
@@ -53,6 +55,7 @@ CODES: dict[str, tuple[str, ...]] = {
     "el": (
         "Ο κωδικός επαλήθευσης {service} είναι {code}. Μην τον μοιραστείτε.",
         "{code}: ο κωδικός σας για το {service}. Λήγει σε {minutes} λεπτά.",
+        "Χρησιμοποιήστε τον κωδικό {code} για να συνδεθείτε στο {service}.",
     ),
     "sw": (
         "Nambari yako ya kuthibitisha ya {service} ni {code}. Usimpe mtu yeyote.",
@@ -154,10 +157,10 @@ NOTES: dict[str, tuple[str, ...]] = {
         "Kredit {amount} Kč. Dobijte si v aplikaci.",
     ),
     "pt": ("A sua encomenda chega amanhã entre as 9h e as 13h.", "Saldo: {amount} EUR. Carregue até 30/11."),
-    "lt": ("Jūsų siunta atvyko į paštomatą. Atsiimkite iki 20:00.",),
-    "sv": ("Ditt paket finns att hämta hos ICA Nära till och med fredag.",),
-    "nl": ("Je pakket wordt vandaag tussen 16:30 en 18:30 bezorgd.",),
-    "el": ("Το δέμα σας θα παραδοθεί αύριο μεταξύ 10:00 και 12:00.",),
+    "lt": ("Jūsų siunta atvyko į paštomatą. Atsiimkite iki 20:00.", "Sąskaitos likutis {amount} Eur."),
+    "sv": ("Ditt paket finns att hämta hos ICA Nära till och med fredag.", "Saldo: {amount} kr."),
+    "nl": ("Je pakket wordt vandaag tussen 16:30 en 18:30 bezorgd.", "Beltegoed: {amount} euro."),
+    "el": ("Το δέμα σας θα παραδοθεί αύριο μεταξύ 10:00 και 12:00.", "Υπόλοιπο: {amount} EUR."),
     "sw": ("Salio lako ni Ksh {amount}. Nunua bando kwa *544#.",),
     "ru": ("Ваша посылка прибыла в пункт выдачи. Хранение до пятницы.",),
     "zh": ("您的包裹已到达驿站,请在今天20点前领取。",),

@@ -21,9 +21,7 @@ NOT_ENOUGH_MONEY = "Insufficient account balance."
 
 
 def place(world: World, product_id: int, amount: int, provider_id: int, *, origin: str, call: str) -> Order:
-    """Sell `amount` bookings of a product; raises Refusal and changes nothing if it cannot (anosim-api.md
-    #5).
-    """
+    """Sell `amount` bookings (anosim-api.md #5); raises Refusal and changes nothing if it cannot."""
     product = world.find_product(product_id)
     if not 1 <= amount <= MOST_AT_ONCE:
         raise Refusal(f"The amount must be between 1 and {MOST_AT_ONCE}.")
@@ -93,9 +91,7 @@ def _charge(world: World, order: Order, product_id: int, *, call: str, kind: str
 
 
 def reuse(world: World, booking_id: int, *, origin: str, call: str) -> Order:
-    """Sell the same number once more (anosim-api.md #15); only an Activation of Kleinanzeigen that no
-    longer runs.
-    """
+    """Sell the same number again (anosim-api.md #15): only an ended Activation of Kleinanzeigen."""
     booking = world.find_booking(booking_id)
     if booking.rental_type != ACTIVATION or booking.service != KLEINANZEIGEN:
         raise Refusal("Reuse is only available for Activation-Kleinanzeigen.")
@@ -183,9 +179,7 @@ def renew(world: World, booking: Booking) -> bool:
 
 
 def cancel(world: World, booking_id: int) -> None:
-    """Cancel an Activation while no message came (anosim-api.md #14) and give the money back; raises
-    Refusal.
-    """
+    """Cancel an Activation that heard nothing (anosim-api.md #14), money back; raises Refusal."""
     booking = world.find_booking(booking_id)
     if booking.rental_type != ACTIVATION:
         raise Refusal("Only bookings of type Activation can be cancelled.")
@@ -198,9 +192,7 @@ def cancel(world: World, booking_id: int) -> None:
 
 
 def set_auto_renewal(world: World, enable: bool, booking_id: int | None) -> int:
-    """Set the renewal of one rental, or of all that run (anosim-api.md #17); returns how many it
-    concerned.
-    """
+    """Set the renewal of one rental or of all that run (anosim-api.md #17); returns how many."""
     if booking_id is None:
         rows = [row for row in world.running() if row.rental_type != ACTIVATION and row.extends is None]
     else:

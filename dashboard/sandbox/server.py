@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -97,7 +98,8 @@ class Sandbox:
     # Life of the server ---------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Serve; returns when the port answers."""
+        """Serve; returns when the port answers. Raises OSError if the port or the file cannot be used."""
+        self._save()
         self._listener.open()
         if self._control_listener is not None:
             self._control_listener.open()
@@ -113,7 +115,7 @@ class Sandbox:
             self._control_listener.close()
         if self._heart is not None:
             self._heart.join(5)
-        self._save()
+        self._save_or_tell()
         self.world.ledger.close()
 
     def __enter__(self) -> Sandbox:
@@ -134,16 +136,21 @@ class Sandbox:
             # What a caller has paid for is saved at once; what only happened can wait.
             if sold != self.world.sold_by_call or time.monotonic() - saved_at >= SAVE_SECONDS:
                 saved_at, sold = time.monotonic(), self.world.sold_by_call
-                self._save()
+                self._save_or_tell()
 
     def _save(self) -> None:
         if self._state_file is not None and self.world.changes != self.world.saved_changes:
             state.save(self.world, self._state_file)
 
+    def _save_or_tell(self) -> None:
+        # A full disk must not end the provider; the next save may work again.
+        try:
+            self._save()
+        except OSError as error:
+            print(f"Sandbox: cannot save {self._state_file}: {error.strerror}", file=sys.stderr)
+
     def go_down(self, seconds: float | None = None, *, after: float = 0.0) -> None:
-        """Refuse all connections from now (or `after` seconds) on, for `seconds` or until `come_back`; 0:
-        come back.
-        """
+        """Refuse all connections, `after` seconds from now, for `seconds` or until `come_back` (0: now)."""
         if seconds == 0:
             self.come_back()
         elif after:
@@ -154,9 +161,7 @@ class Sandbox:
                 self._timer(seconds, self.come_back)
 
     def come_back(self) -> None:
-        """Accept connections again, on the same port; nothing happens if they are accepted, or after
-        `stop`.
-        """
+        """Accept connections again, on the same port; nothing happens after `stop`."""
         if not self._stopping.is_set():
             self._listener.open()
 
@@ -201,9 +206,7 @@ class Sandbox:
         limit: float | None = -1,
         retry_after: str | None = None,
     ) -> None:
-        """Replace the faults ({} for none), and likewise what else is given; raises ValueError for
-        unknown names.
-        """
+        """Replace the faults ({} for none) and what else is given; raises ValueError for unknown names."""
         if faults is not None:
             self._faults.set(faults)
         if wild is not None:
@@ -266,4 +269,5 @@ class Sandbox:
 
 
 def _wants_close(request: Request) -> bool:
-    return request.headers.get("connection", "").lower() == "close"
+    # The answer to HEAD has no body, ours have: such a connection cannot go on.
+    return request.headers.get("connection", "").lower() == "close" or request.method == "HEAD"

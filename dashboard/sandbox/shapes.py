@@ -1,5 +1,4 @@
-"""How the provider writes what it knows: the documented shape, and the wild shapes that public clients have
-met.
+"""How the provider writes what it knows: the documented shape, and the wild shapes that clients have met.
 
 Which row is wild is decided by its id, so that a row looks the same each time it is read.
 """
@@ -71,9 +70,7 @@ class Shapes:
         self.world.twins = self.wild.get("equal-rows", 0.0)
 
     def has(self, name: str, key: object) -> bool:
-        """Whether the row or answer with this key has the wild shape; the same for the same seed, name
-        and key.
-        """
+        """Whether the row or answer with this key is wild; the same for the same seed, name and key."""
         rate = self.wild.get(name, 0.0)
         return rate > 0 and crc32(f"{self.world.seed}/{name}/{key}".encode()) / 2**32 < rate
 
@@ -180,9 +177,7 @@ class Shapes:
         return self._extra(shape, key, {"simCardId": row.booking * 7})
 
     def in_order(self, rows: list[Sms]) -> list[Sms]:
-        """The messages as an answer lists them: newest first, those of one second in any order if
-        `reordered`.
-        """
+        """Messages as an answer lists them: newest first, within one second in any order if `reordered`."""
         if self._rng.random() >= self.wild.get("reordered", 0.0):
             return rows
         return sorted(rows, key=lambda row: (row.at.replace(microsecond=0), self._rng.random()), reverse=True)

@@ -1,6 +1,4 @@
-"""A world that outlives its process: saved as JSON lines (no code in it), replaced in one step, so never
-half written.
-"""
+"""A world that outlives its process: JSON lines (no code), replaced in one step, never half written."""
 
 from __future__ import annotations
 
@@ -102,6 +100,7 @@ def _add(world: World, kind: str, row: list[Any]) -> None:
         values |= {name: datetime.fromisoformat(values[name]) for name in TIMES if values[name]}
         booking = Booking(**(values | {"price": Decimal(values["price"])}))
         world.bookings[booking.id] = booking
+        world.numbers.add(booking.number)
         if booking.state in (ACTIVE, PENDING):
             world.open.add(booking.id)
     else:

@@ -10,6 +10,7 @@ from .wire import HTML_TYPE, JSON_TYPE, TEXT_TYPE, Closed, Connection, Reply, Re
 from .world import World
 
 HUGE = 200_000_000
+LATE_HOLD = 120.0
 CHUNK = b" " * 65_536
 BOMB_UNPACKED = 1_000_000_000
 PAGE = (
@@ -63,12 +64,11 @@ class Strikes:
         return Reply(status, ERRORS[status].encode(), TEXT_TYPE)
 
     def spoil(self, strike: Strike, reply: Reply, connection: Connection, date: str) -> None:
-        """Send `reply` in a broken way, or not at all; raises Closed where the connection does not
-        survive that.
-        """
+        """Send `reply` broken, or not at all; raises Closed where the connection does not survive that."""
         name = strike.name
         if name.startswith(("timeout", "late")):
-            connection.wait(strike.seconds)
+            # Who waits for a late commit has given up long before it.
+            connection.wait(strike.seconds + (LATE_HOLD if name == "late-commit" else 0))
             raise Closed
         if name.startswith("reset"):
             connection.reset()

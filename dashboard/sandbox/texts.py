@@ -40,9 +40,7 @@ def code(rng: Random) -> str:
 
 
 def message(country: str, service: str, rng: Random, *, hostile: float = 0.0) -> list[tuple[str, str]]:
-    """What a number of `country`, rented for `service` ("" = any), receives next: one or two (sender,
-    text).
-    """
+    """What a number of `country` rented for `service` ("": any) hears next: one or two (sender, text)."""
     if rng.random() < hostile:
         return [rng.choice(HOSTILE)]
     kind = rng.random()

@@ -68,8 +68,11 @@ class Connection:
             headers[name.strip().lower()] = value.strip()
         if words[2] == "HTTP/1.0":
             headers.setdefault("connection", "close")
-        parts = urlsplit(words[1])
-        query = {name.lower(): value for name, value in parse_qsl(parts.query, keep_blank_values=True)}
+        try:
+            parts = urlsplit(words[1])
+            query = {name.lower(): value for name, value in parse_qsl(parts.query, keep_blank_values=True)}
+        except ValueError as error:
+            raise Closed from error
         return Request(
             words[0].upper(), unquote(parts.path), query, headers, self._read_body(headers), words[1]
         )
@@ -164,9 +167,7 @@ Handler = Callable[[Request, Connection], None]
 
 
 class Listener:
-    """Accepts connections on one port and serves each in a daemon thread; can go down and come back on
-    the same port.
-    """
+    """Accepts connections, serves each in a daemon thread; can go down and come back on the same port."""
 
     def __init__(self, host: str, port: int, handler: Handler) -> None:
         self.host = host
@@ -177,6 +178,7 @@ class Listener:
         self._stopping = threading.Event()
         self._connections: set[Connection] = set()
         self._threads: set[threading.Thread] = set()
+        self._switch = threading.Lock()
 
     @property
     def is_up(self) -> bool:
@@ -185,32 +187,33 @@ class Listener:
 
     def open(self) -> None:
         """Listen; port 0 is replaced by a free one. Raises OSError if the port is taken."""
-        if self._sock is not None:
-            return
-        self._stopping = threading.Event()
-        self._sock = socket.create_server((self.host, self.port), backlog=256)
-        self.port = self._sock.getsockname()[1]
-        self._thread = threading.Thread(target=self._accept, args=(self._sock, self._stopping), daemon=True)
-        self._thread.start()
+        with self._switch:
+            if self._sock is not None:
+                return
+            self._stopping = threading.Event()
+            self._sock = socket.create_server((self.host, self.port), backlog=256)
+            self.port = self._sock.getsockname()[1]
+            self._thread = threading.Thread(
+                target=self._accept, args=(self._sock, self._stopping), daemon=True
+            )
+            self._thread.start()
 
     def close(self) -> None:
-        """Refuse new connections and break off the open ones; returns when no thread of ours runs any
-        more.
-        """
-        if self._sock is None:
-            return
-        self._stopping.set()
-        # accept() does not notice that its socket is closed: knock once to wake it.
-        with suppress(OSError), socket.create_connection(self._sock.getsockname()[:2], timeout=1):
-            pass
-        if self._thread is not None:
-            self._thread.join(2)
-        self._sock.close()
-        self._sock = None
-        for connection in list(self._connections):
-            connection.close()
-        for thread in list(self._threads):
-            if thread is not threading.current_thread():
+        """Refuse new connections, break off the open ones; returns when no thread of ours runs any more."""
+        with self._switch:
+            if self._sock is None:
+                return
+            self._stopping.set()
+            # accept() does not notice that its socket is closed: knock once to wake it.
+            with suppress(OSError), socket.create_connection(self._sock.getsockname()[:2], timeout=1):
+                pass
+            if self._thread is not None:
+                self._thread.join(2)
+            self._sock.close()
+            self._sock = None
+            for connection in list(self._connections):
+                connection.close()
+            for thread in list(self._threads):
                 thread.join(2)
 
     def _accept(self, sock: socket.socket, stopping: threading.Event) -> None:

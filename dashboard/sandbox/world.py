@@ -53,6 +53,7 @@ class World:
         self.bookings: dict[int, Booking] = {}
         self.sms: list[Sms] = []
         self.open: set[int] = set()
+        self.numbers: set[str] = set()
         self.last_order_id, self.last_booking_id, self.last_sms_id = 48_210, 91_500, 0
         self.merge_after = 4.0
         self.hide_new_bookings: Callable[[int], float] = lambda order_id: 0.0
@@ -120,7 +121,13 @@ class World:
         if self.keep is None:
             return
         if len(self.sms) > self.keep * 1.1:
-            del self.sms[: len(self.sms) - self.keep]
+            gone = self.sms[: len(self.sms) - self.keep]
+            del self.sms[: len(gone)]
+            ids = {row.id for row in gone}
+            for booking in {row.booking: self.bookings.get(row.booking) for row in gone}.values():
+                if booking is not None:
+                    # One stays: a booking that has heard anything cannot be cancelled.
+                    booking.sms = [row for row in booking.sms if row.id not in ids] or booking.sms[-1:]
         if len(self.bookings) > self.keep * 1.1:
             for booking_id in list(islice(self.bookings, len(self.bookings) - self.keep)):
                 if booking_id not in self.open:
@@ -170,9 +177,7 @@ class World:
         return [row for row in rows if row.state == ACTIVE]
 
     def find_booking(self, booking_id: int) -> Booking:
-        """One booking (anosim-api.md #13); raises Refusal if there is none, or if it has not turned up
-        yet.
-        """
+        """One booking (anosim-api.md #13); raises Refusal if there is none, or none yet."""
         booking = self.bookings.get(booking_id)
         if booking is None or not self.is_visible(booking):
             raise Refusal(NO_BOOKING)
@@ -216,9 +221,7 @@ class World:
         times: int = 1,
         at: datetime | None = None,
     ) -> list[Sms]:
-        """Let a number receive a message, or `times` equal ones; `at` (aware) may lie in the past: a late
-        row.
-        """
+        """A number receives a message, or `times` equal ones; `at` (aware) may be past: a late row."""
         with self.lock:
             booking = self.bookings[booking_id]
             # Stamps have whole milliseconds, or fewer digits, as the contract's examples do.
@@ -236,9 +239,9 @@ class World:
 
     def free_number(self, country: str) -> str:
         """A number that no booking has had yet."""
-        taken = {booking.number for booking in self.bookings.values()}
-        while (number := phone_numbers.mobile(country, self.rng)) in taken:
+        while (number := phone_numbers.mobile(country, self.rng)) in self.numbers:
             pass
+        self.numbers.add(number)
         return number
 
     def next_order_id(self) -> int:
