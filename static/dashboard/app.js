@@ -280,17 +280,19 @@
     429: 'Too many requests. Wait a moment, then try again.',
   };
   function failed(event, text) {
-    const { elt } = event.detail, key = isPanel(elt) ? 'panel' : text;
+    const { elt, requestConfig } = event.detail, key = isPanel(elt) ? 'panel' : text;
     if (key === 'panel' && toasts.has(key)) return;
     const again = isPanel(elt) ? () => htmx.trigger(elt, 'nudge') : isFilter(elt) ? () => htmx.trigger(elt, 'submit') : null;
-    toast(text, 'bad', again && { label: 'Try again', run: again }, key);
+    // What was meant to change something may have done so although no answer came.
+    const advice = requestConfig?.verb === 'get' ? 'What you see may be old.' : 'Look whether it was done before you try again.';
+    toast(SAID[text] || `${text} ${advice}`, 'bad', again && { label: 'Try again', run: again }, key);
   }
   on('htmx:responseError', (event) => {
     const code = event.detail.xhr.status;
-    failed(event, SAID[code] || (code === 503 ? 'The server is starting or busy. What you see may be old.' : `The server could not answer (error ${code}). What you see may be old.`));
+    failed(event, SAID[code] ? code : code === 503 ? 'The server is starting or busy.' : `The server could not answer (error ${code}).`);
   });
-  on('htmx:sendError', (event) => failed(event, 'The server cannot be reached. What you see may be old.'));
-  on('htmx:timeout', (event) => failed(event, 'The server took too long to answer. What you see may be old.'));
+  on('htmx:sendError', (event) => failed(event, 'The server cannot be reached.'));
+  on('htmx:timeout', (event) => failed(event, 'The server took too long to answer.'));
   on('htmx:afterOnLoad', (event) => {
     if (isPanel(event.detail.elt) && event.detail.xhr.status < 400) { toasts.get('panel')?.remove(); toasts.delete('panel'); }
   });

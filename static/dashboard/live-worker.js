@@ -5,7 +5,7 @@
 
 function openStream(url, tell) {
   const CLOSELY = 120000; // ms after a loss in which a new try never waits longer than 4 s
-  let source = null, timer = 0, tries = 0, lostAt = 0, state = 'connecting', since = Date.now(), seen = Date.now();
+  let source = null, timer = 0, tries = 0, lostAt = 0, state = 'connecting', since = Date.now(), seen = Date.now(), doubted = 0;
 
   function become(next) {
     if (next === state) return;
@@ -57,7 +57,12 @@ function openStream(url, tell) {
     // Someone looks at the page: no reason to wait for the next try.
     wake() { if (state !== 'live' && Date.now() - since > 300) { tries = 0; connect(); } },
     // A request failed although we thought to be connected.
-    doubt() { if (state === 'live') { close(); later(); } },
+    doubt() {
+      if (state !== 'live' || Date.now() - doubted < 10000) return;
+      doubted = Date.now();
+      close();
+      later();
+    },
     stop() {
       close();
       clearInterval(watch);

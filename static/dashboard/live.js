@@ -7,6 +7,7 @@
   const STREAM = script.dataset.stream, WORKER = script.dataset.worker;
   const APART = 300; // ms between two requests of one panel
   const STUCK = 2000; // ms after which a request is given up when the connection was replaced
+  const RETRY = 3000; // ms between two tries while requests fail
   const SETTLE = 2500; // ms: the page has just been rendered, its first check may wait
   const panels = new Map();
 
@@ -69,17 +70,35 @@
     state.busy = 0;
     if (state.again) { state.again = false; nudge(panel); }
   });
-  for (const name of ['htmx:sendError', 'htmx:timeout']) document.addEventListener(name, () => send({ doubt: true }));
+
+  // A request of this page that fails says more than a stream that seems to be open.
+  let broken = 0;
+  function failed() {
+    send({ doubt: true });
+    if (broken) return;
+    broken = setInterval(() => { if (!document.hidden) sync(); }, RETRY);
+    show(told);
+  }
+  for (const name of ['htmx:sendError', 'htmx:timeout']) document.addEventListener(name, failed);
+  document.addEventListener('htmx:beforeOnLoad', () => {
+    if (!broken) return;
+    clearInterval(broken);
+    broken = 0;
+    show(told);
+    sync();
+  });
 
   // --- the mark in the header
 
   const WORDS = { connecting: '…', live: 'Live', reconnecting: 'Reconnecting', offline: 'Offline' };
   const TOLD = { live: 'This page is live again.', reconnecting: 'Connection lost. Trying again.', offline: 'You are offline.' };
-  let shown = 'connecting';
+  let told = { state: 'connecting', since: Date.now() }, shown = 'connecting';
 
-  function show({ state, since }) {
-    const mark = document.getElementById('live');
+  function show(news) {
+    told = news;
+    const mark = document.getElementById('live'), doubted = broken && news.state === 'live';
     if (!mark) return;
+    const state = doubted ? 'reconnecting' : news.state, since = doubted ? Date.now() : news.since;
     mark.dataset.state = document.documentElement.dataset.live = state;
     mark.querySelector('span').textContent = WORDS[state];
     const at = new Date(since).toLocaleTimeString('en-GB');
@@ -136,7 +155,8 @@
     if (!all().length && !document.getElementById('live')) return;
     try { window.SharedWorker ? shared() : alone(); } catch { alone(); }
     document.addEventListener('visibilitychange', seen);
-    window.addEventListener('online', seen);
+    // The browser's word is not enough: a server on this machine answers without any network.
+    for (const name of ['online', 'offline']) window.addEventListener(name, seen);
   }
 
   if (document.readyState === 'complete') begin();
