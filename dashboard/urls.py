@@ -1,7 +1,7 @@
 from django.contrib.auth import views as auth
 from django.urls import path
 
-from .views import catalog, health, orders, sim_cards, status
+from .views import booking, bookings, catalog, health, inbox, orders, overview, shell, sim_cards, status
 
 urlpatterns = [
     path("accounts/login/", auth.LoginView.as_view(), name="login"),
@@ -20,5 +20,17 @@ urlpatterns = [
     path("panels/order/<int:pk>/", orders.ORDER_PANEL.view, name="panel-order"),
     path("panels/sim-cards/", sim_cards.PANEL.view, name="panel-sim-cards"),
     path("panels/status/", status.PANEL.view, name="panel-status"),
+    path("", overview.overview, name="overview"),
+    path("inbox/", inbox.inbox, name="inbox"),
+    path("bookings/", bookings.bookings, name="bookings"),
+    path("bookings/<int:pk>/", booking.booking, name="booking"),
+    path("panels/shell/", shell.PANEL.view, name="panel-shell"),
+    path("panels/figures/", overview.FIGURES.view, name="panel-figures"),
+    path("panels/running/", overview.RUNNING_NOW.view, name="panel-running"),
+    path("panels/newest/", overview.NEWEST.view, name="panel-newest"),
+    path("panels/inbox/", inbox.PANEL.view, name="panel-inbox"),
+    path("panels/bookings/", bookings.PANEL.view, name="panel-bookings"),
+    path("panels/booking-hero/<int:pk>/", booking.HERO.view, name="panel-booking-hero"),
+    path("panels/booking/<int:pk>/", booking.THREAD.view, name="panel-booking"),
     path("healthz", health.healthz, name="healthz"),
 ]

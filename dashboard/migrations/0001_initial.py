@@ -374,6 +374,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='booking',
+            index=models.Index(condition=models.Q(('extends__isnull', False)), fields=['account', 'extends'], name='booking_extending'),
+        ),
+        migrations.AddIndex(
+            model_name='booking',
             index=models.Index(fields=['order', 'remote_id'], name='booking_of_order'),
         ),
         migrations.AddConstraint(

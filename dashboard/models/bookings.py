@@ -39,9 +39,7 @@ class BookingQuerySet(AccountQuerySet["Booking"]):
 class Booking(models.Model):
     """One rented number for a time. `state` and `rental_type` are kept as they came, also when they are new to us."""
 
-    CLOSED_STATES = frozenset(
-        {"ended", "not used", "notused", "cancelled", "canceled", "refunded", "expired"}
-    )
+    CLOSED_STATES = frozenset({"ended", "not used", "notused", "cancelled", "canceled", "refunded", "expired"})
 
     account = models.ForeignKey(Account, models.CASCADE, related_name="bookings", db_index=False)
     remote_id = models.BigIntegerField()
@@ -85,6 +83,12 @@ class Booking(models.Model):
                 fields=["account", "sms_wanted_at"],
                 name="booking_sms_wanted",
                 condition=models.Q(sms_wanted_at__isnull=False),
+            ),
+            # What extends a booking.
+            models.Index(
+                fields=["account", "extends"],
+                name="booking_extending",
+                condition=models.Q(extends__isnull=False),
             ),
             # An order's bookings.
             models.Index(fields=["order", "remote_id"], name="booking_of_order"),

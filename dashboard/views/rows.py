@@ -53,6 +53,7 @@ def sms_rows(messages: Iterable[Any], clock: Clock, accounts: Mapping[int, str])
                 "account": accounts.get(sms.account_id, ""),
                 "at": iso(sms.received_at),
                 "when": clock.relative(sms.received_at),
+                "clock": clock.clock(sms.received_at),
                 "day": clock.day(sms.received_at),
                 "text": text,
                 "beginning": beginning(text),
