@@ -15,7 +15,7 @@ load_dotenv(BASE_DIR / ".env")
 DATA_DIR = Path(env("DATA_DIR", str(BASE_DIR / "var"))).expanduser().resolve()
 DEBUG = env_bool("DEBUG", False)
 SECRET_KEY = secret_or_stored("SECRET_KEY", DATA_DIR / "secrets")
-# Newest first: the first key seals, every key opens. Apart from SECRET_KEY, so that sessions can be ended by changing that one.
+# Newest first: the first key seals, every key opens. Apart from SECRET_KEY: changing that one only ends sessions.
 FIELD_KEYS = [key for key in secret_or_stored("FIELD_KEYS", DATA_DIR / "secrets").split(",") if key.strip()]
 
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]"))
@@ -29,7 +29,7 @@ ANOSIM_MAX_CALLS_PER_SECOND = env_int("ANOSIM_MAX_CALLS_PER_SECOND", 4, minimum=
 
 INSTALLED_APPS = [
     "dashboard",
-    "django.contrib.admin",
+    "dashboard.admin_config.DashboardAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -1,0 +1,7 @@
+"""Puts our own site in the place of Django's admin site. Apart from `dashboard.admin`, which needs the models."""
+
+from django.contrib.admin.apps import AdminConfig
+
+
+class DashboardAdminConfig(AdminConfig):
+    default_site = "dashboard.admin.site.DashboardAdminSite"
