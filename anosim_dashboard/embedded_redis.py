@@ -142,8 +142,6 @@ def _make_private(folder: Path) -> None:
             f"{folder} cannot be made ({error.strerror}): set DATA_DIR to a folder that can be written."
         ) from None
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-        raise BadEnvironment(
-            f"{folder} is a link or belongs to somebody else: remove it, or change DATA_DIR."
-        )
+        raise BadEnvironment(f"{folder} is a link or belongs to somebody else: remove it, or change DATA_DIR.")
     if stat.S_IMODE(found.st_mode) & 0o077:
         folder.chmod(0o700)

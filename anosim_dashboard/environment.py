@@ -31,9 +31,7 @@ def load_dotenv(path: Path | str) -> None:
     except (FileNotFoundError, NotADirectoryError):
         return
     except (OSError, UnicodeDecodeError) as error:
-        raise BadEnvironment(
-            f"{file} cannot be read ({_reason(error)}): check its owner and encoding."
-        ) from None
+        raise BadEnvironment(f"{file} cannot be read ({_reason(error)}): check its owner and encoding.") from None
     for number, raw in enumerate(text.split("\n"), start=1):
         line = raw.strip()
         if not line or line.startswith("#"):
@@ -67,11 +65,7 @@ def env_int(name: str, default: int, minimum: int | None = None, maximum: int | 
     if not value:
         return default
     number = int(value) if re.fullmatch(r"[+-]?[0-9]{1,18}", value) else None
-    if (
-        number is None
-        or (minimum is not None and number < minimum)
-        or (maximum is not None and number > maximum)
-    ):
+    if number is None or (minimum is not None and number < minimum) or (maximum is not None and number > maximum):
         raise BadEnvironment(f"{name} must be a whole number{_range(minimum, maximum)}, not {value!r}.")
     return number
 
@@ -95,9 +89,7 @@ def env_secret(name: str, default: str = "") -> str:
     try:
         content = Path(file).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise BadEnvironment(
-            f"{name}_FILE points at {file}, which cannot be read ({_reason(error)})."
-        ) from None
+        raise BadEnvironment(f"{name}_FILE points at {file}, which cannot be read ({_reason(error)}).") from None
     if not content:
         raise BadEnvironment(f"{name}_FILE points at {file}, which is empty.")
     return content

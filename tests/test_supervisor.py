@@ -267,9 +267,7 @@ def test_it_stays_small_and_loads_neither_django_nor_celery() -> None:
         "print(sorted({name.split('.')[0] for name in sys.modules} & "
         "{'django', 'celery', 'kombu', 'redis', 'requests', 'asyncio', 'http', 'ssl', 'email', 'logging'}))"
     )
-    loaded = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert loaded.stdout == "[]\n"
 
 

@@ -29,6 +29,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
+            _reach_database()
             self._migrate()
             admin = self._admin()
             demo = self._accounts()
@@ -46,7 +47,7 @@ class Command(BaseCommand):
             call_command("migrate", interactive=False, verbosity=0)
 
     def _admin(self) -> tuple[str, str] | None:
-        """Make or update the admin that the environment names, or the first one; gives (name, password) if it is new."""
+        """Make or update the admin that the environment names, or the first one; (name, password) if it is new."""
         name, password = env("ADMIN_USERNAME"), env_secret("ADMIN_PASSWORD")
         if not name and not password and User.objects.filter(is_superuser=True).exists():
             return None
@@ -131,16 +132,22 @@ def _free_name(wanted: str) -> str:
 
 
 def _static_fingerprint() -> str:
-    """Of names, sizes and times of our files, and of the versions that bring their own."""
+    """Of names and contents of our files (an image build changes their times), and of what brings files of its own."""
     import django
 
     parts = [django.__version__, sys.version]
     for folder in settings.STATICFILES_DIRS:
         for file in sorted(Path(folder).rglob("*")):
             if file.is_file():
-                found = file.stat()
-                parts.append(f"{file.relative_to(folder)} {found.st_size} {found.st_mtime_ns}")
+                parts.append(f"{file.relative_to(folder)} {hashlib.sha256(file.read_bytes()).hexdigest()}")
     return hashlib.sha256(os.linesep.join(parts).encode()).hexdigest()
+
+
+def _reach_database() -> None:
+    """One plain connection to PostgreSQL: the pool would wait ten seconds and not say why. Raises DatabaseError."""
+    if connection.vendor == "postgresql":
+        with connection.wrap_database_errors:
+            connection.Database.connect(**connection.get_connection_params()).close()
 
 
 def _database_sentence(error: DatabaseError) -> str:
@@ -148,4 +155,4 @@ def _database_sentence(error: DatabaseError) -> str:
     if kind == "sqlite":
         return f"The database in {settings.DATA_DIR} cannot be used ({error}): check its owner, rights and free space."
     words = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-    return f"DATABASE_URL points at a PostgreSQL that cannot be used: {words}"
+    return f"DATABASE_URL points at a PostgreSQL that cannot be used: check the address and password in it ({words})."
