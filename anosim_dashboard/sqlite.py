@@ -18,7 +18,7 @@ def wal_is_safe(version: Version) -> bool:
 
 
 def use_newest() -> Version:
-    """Let Django's `import sqlite3` find the wheel's newer SQLite where the system's is old; gives the version in use."""
+    """Let Django's `import sqlite3` find the wheel's newer SQLite where the system's is old; the version in use."""
     if wal_is_safe(sqlite3.sqlite_version_info):
         return sqlite3.sqlite_version_info
     try:

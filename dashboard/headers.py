@@ -32,7 +32,11 @@ class HtmxLoginMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
         location = response.headers.get("Location", "")
-        if request.headers.get("HX-Request") and response.status_code == 302 and location.startswith(settings.LOGIN_URL):
+        if (
+            request.headers.get("HX-Request")
+            and response.status_code == 302
+            and location.startswith(settings.LOGIN_URL)
+        ):
             answer = HttpResponse(status=401)
             answer.headers["HX-Redirect"] = settings.LOGIN_URL
             return answer

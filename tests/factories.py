@@ -94,7 +94,4 @@ def make_sync_states(account: Account, **fields: Any) -> list[SyncState]:
         "last_attempt_at": now,
         "due_at": now + timedelta(minutes=1),
     }
-    return [
-        SyncState.objects.create(account=account, kind=kind, **values | fields)
-        for kind in SyncState.Kind.values
-    ]
+    return [SyncState.objects.create(account=account, kind=kind, **values | fields) for kind in SyncState.Kind.values]

@@ -55,11 +55,7 @@ def differences(account: Account, sandbox: Sandbox) -> list[str]:
     found: list[str] = []
     orders = dict(Order.objects.filter(account=account).values_list("remote_id", "price_usd"))
     wanted = {row["id"]: Decimal(str(row["priceInUSD"])) for row in shown["orders"]}
-    found += [
-        f"order {pk}: {orders.get(pk)} is not {price}"
-        for pk, price in wanted.items()
-        if orders.get(pk) != price
-    ]
+    found += [f"order {pk}: {orders.get(pk)} is not {price}" for pk, price in wanted.items() if orders.get(pk) != price]
     bookings = {row.remote_id: row for row in Booking.objects.filter(account=account)}
     for row in shown["bookings"]:
         stored = bookings.get(row["id"])
@@ -76,9 +72,7 @@ def _sms_differences(account: Account, shown: list[dict[str, Any]]) -> list[str]
     wanted: Counter[tuple[str, str, str, str]] = Counter()
     for row in shown:
         at = datetime.fromisoformat(row["date"].replace("Z", "+00:00")).replace(microsecond=0)
-        wanted[(row["number"], row["sender"], row["text"].replace("\x00", "␀"), at.isoformat()[:19])] += row[
-            "real"
-        ]
+        wanted[(row["number"], row["sender"], row["text"].replace("\x00", "␀"), at.isoformat()[:19])] += row["real"]
     have: Counter[tuple[str, str, str, str]] = Counter()
     for number, sender, text, at in Sms.objects.filter(account=account).values_list(
         "number", "sender", "text", "received_at"

@@ -40,9 +40,7 @@ class Account(models.Model):
     sealed_key = models.TextField(blank=True, default="", editable=False)
     key_hint = models.CharField(max_length=4, blank=True, editable=False)
     base_url = models.CharField(max_length=200, default=default_base_url)
-    enabled = models.BooleanField(
-        default=True, help_text="Off: paused. Nothing is read from ANOSIM, nothing is lost."
-    )
+    enabled = models.BooleanField(default=True, help_text="Off: paused. Nothing is read from ANOSIM, nothing is lost.")
     # The built-in sandbox's account; the account that ANOSIM_API_KEY keeps.
     is_demo = models.BooleanField(default=False, editable=False)
     from_environment = models.BooleanField(default=False, editable=False)

@@ -27,6 +27,6 @@ class AuditEvent(models.Model):
         return f"{self.action} {self.object_text}".strip()
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        if self.pk is not None:
+        if not self._state.adding:
             raise TypeError("An audit event is written once.")
         super().save(*args, **kwargs)

@@ -41,9 +41,7 @@ class Purchase(models.Model):
     product = models.ForeignKey(Product, models.PROTECT, null=True, related_name="purchases")
     booking = models.ForeignKey(Booking, models.PROTECT, null=True, related_name="purchases")
     amount = models.PositiveSmallIntegerField(default=1)
-    price_usd = models.DecimalField(
-        max_digits=12, decimal_places=2, help_text="Total that the person confirmed."
-    )
+    price_usd = models.DecimalField(max_digits=12, decimal_places=2, help_text="Total that the person confirmed.")
     order = models.ForeignKey(Order, models.SET_NULL, null=True, related_name="purchases")
     created_at = models.DateTimeField(default=timezone.now)
 
@@ -57,9 +55,7 @@ class Purchase(models.Model):
                 condition=Q(status__in=["preparing", "sending"]),
                 name="purchase_in_flight_once",
             ),
-            models.CheckConstraint(
-                condition=Q(amount__gte=1, amount__lte=20), name="purchase_amount_1_to_20"
-            ),
+            models.CheckConstraint(condition=Q(amount__gte=1, amount__lte=20), name="purchase_amount_1_to_20"),
             models.CheckConstraint(condition=Q(price_usd__gte=0), name="purchase_price_not_negative"),
         ]
 

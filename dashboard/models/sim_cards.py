@@ -25,9 +25,7 @@ class SimCard(models.Model):
     class Meta:
         constraints = [
             # The list has no ids: a card is its number and what it is used for. Serves the list by number too.
-            models.UniqueConstraint(
-                fields=["account", "number", "rental_type", "service"], name="sim_card_once"
-            ),
+            models.UniqueConstraint(fields=["account", "number", "rental_type", "service"], name="sim_card_once"),
         ]
         indexes = [models.Index(fields=["account", "in_use", "ends_at", "id"], name="sim_card_by_end")]
 

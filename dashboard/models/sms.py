@@ -54,9 +54,7 @@ class Sms(models.Model):
             models.Index(fields=["account", "received_at", "id"], name="sms_inbox"),
             models.Index(fields=["received_at", "id"], name="sms_inbox_of_all"),
             # The inbox "with a code".
-            models.Index(
-                fields=["account", "received_at", "id"], name="sms_with_code", condition=~models.Q(code="")
-            ),
+            models.Index(fields=["account", "received_at", "id"], name="sms_with_code", condition=~models.Q(code="")),
             # A booking's thread.
             models.Index(fields=["booking", "received_at", "id"], name="sms_thread"),
             # A number's messages, and those whose booking is not known yet.
@@ -77,9 +75,7 @@ class SmsGap(models.Model):
     """A span in which the window of 100 may have let messages pass. Filled by the bookings' own lists, or shown."""
 
     account = models.ForeignKey(Account, models.CASCADE, related_name="sms_gaps", db_index=False)
-    from_at = models.DateTimeField(
-        null=True, help_text="Newest message known before; empty at the first read."
-    )
+    from_at = models.DateTimeField(null=True, help_text="Newest message known before; empty at the first read.")
     to_at = models.DateTimeField(help_text="Oldest message of the window that showed the gap.")
     found_at = models.DateTimeField(default=timezone.now)
     closed_at = models.DateTimeField(null=True)
@@ -90,9 +86,7 @@ class SmsGap(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(
-                fields=["account", "found_at"], name="gap_open", condition=models.Q(closed_at__isnull=True)
-            ),
+            models.Index(fields=["account", "found_at"], name="gap_open", condition=models.Q(closed_at__isnull=True)),
             models.Index(fields=["account", "found_at"], name="gap_lost", condition=models.Q(lost=True)),
         ]
 

@@ -20,11 +20,8 @@ class SyncStateQuerySet(AccountQuerySet["SyncState"]):
         )
 
     def claim(self, state: SyncState, until: datetime) -> int | None:
-        """Take the row until `until`, by compare-and-set. Gives the number of the run, or None if another was quicker."""
-        if (
-            self.filter(pk=state.pk, run=state.run).update(run=state.run + 1, due_at=until, reading=False)
-            == 1
-        ):
+        """Take the row until `until`, by compare-and-set. The number of the run, or None if another was quicker."""
+        if self.filter(pk=state.pk, run=state.run).update(run=state.run + 1, due_at=until, reading=False) == 1:
             return state.run + 1
         return None
 
@@ -37,9 +34,7 @@ class SyncStateQuerySet(AccountQuerySet["SyncState"]):
         """Make the kinds due now, unless they are being read or are due already. A kind that is failing keeps its
         appointment: hurrying it would undo its back-off."""
         now = timezone.now()
-        waiting = self.filter(
-            account_id=account_id, kind__in=kinds, due_at__gt=now, reading=False, failures=0
-        )
+        waiting = self.filter(account_id=account_id, kind__in=kinds, due_at__gt=now, reading=False, failures=0)
         return waiting.update(due_at=now)
 
 
@@ -74,9 +69,7 @@ class SyncState(models.Model):
     # Newest message of the last list of all SMS: what the next list has to reach back to (reliability.md 4.6).
     window_newest_at = models.DateTimeField(null=True)
     body_digest = models.CharField(max_length=64, blank=True)
-    unreadable = models.PositiveIntegerField(
-        default=0, help_text="Rows of the last answer that could not be read."
-    )
+    unreadable = models.PositiveIntegerField(default=0, help_text="Rows of the last answer that could not be read.")
     failures = models.PositiveIntegerField(default=0)
     error_kind = models.CharField(max_length=20, blank=True)
     error = models.CharField(max_length=400, blank=True)

@@ -7,7 +7,7 @@ from .visibility import AccountQuerySet
 
 
 class TopicVersion(models.Model):
-    """How often a topic of an account has moved. Written in the transaction of the change, so it never lags the data."""
+    """How often a topic of an account has moved. Written in the transaction of the change: it never lags the data."""
 
     account = models.ForeignKey(Account, models.CASCADE, related_name="topic_versions", db_index=False)
     topic = models.CharField(max_length=20)

@@ -30,6 +30,4 @@ class User(AbstractUser):
             return ()
         if self.is_superuser:
             return tuple(Account.objects.order_by("pk").values_list("pk", flat=True))
-        return tuple(
-            Membership.objects.filter(user=self).order_by("account").values_list("account_id", flat=True)
-        )
+        return tuple(Membership.objects.filter(user=self).order_by("account").values_list("account_id", flat=True))

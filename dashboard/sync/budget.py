@@ -41,7 +41,7 @@ class CallBudget:
         self._redis = redis
 
     def wait(self) -> None:
-        """Sleep until this call's turn. Raises NotOurTurn while the provider wants silence, or when the queue is long."""
+        """Sleep until this call's turn. Raises NotOurTurn while the provider wants silence, or if the queue is long."""
         try:
             delay = self._reserve()
         except (RedisError, OSError):
@@ -50,7 +50,7 @@ class CallBudget:
             time.sleep(delay)
 
     def throttled(self, retry_after: float | None) -> float:
-        """Note a 429: silence for `retry_after` seconds (capped; our own growing wait when it is None), then half the
+        """Note a 429: silence for `retry_after` seconds (capped; a growing wait of our own if None), then half the
         rate for a while. Gives the seconds of silence."""
         redis = self._redis or redis_server.client()
         try:
@@ -85,7 +85,7 @@ class CallBudget:
             starts = slot * width
             name = self._name(f"slot:{int(width * 1000)}:{slot}")
             if redis.set(name, "1", nx=True, px=int((starts - now + width + 1) * 1000)):
-                return max(0.0, starts - now)
+                return max(0.0, float(starts - now))
         raise NotOurTurn("Our own calls to ANOSIM are queueing.", LONGEST_WAIT / 2)
 
     def _reserve_locally(self) -> float:

@@ -12,7 +12,7 @@ CHUNK = 500  # rows per statement, so that SQLite's one writer is never held for
 
 
 def fitted(model: type[Model], name: str, value: Any) -> Any:
-    """The value as the column takes it: text without NUL (PostgreSQL has none) and cut to its length, small integers."""
+    """The value as the column takes it: text without NUL (PostgreSQL has none) and cut to its length, small numbers."""
     column = model._meta.get_field(name)
     if isinstance(value, str):
         value = value.replace("\x00", "\u2400")

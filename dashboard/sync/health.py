@@ -41,9 +41,7 @@ def _sentence(account: Account, states: list[SyncState], now: datetime) -> str:
         return f"{account.name} is paused: nothing is read from ANOSIM."
     if account.key_ok is False:
         return f"{account.name}: {account.key_verdict}"
-    failing = [
-        state for state in states if state.error and (is_stale(state, now) or state.last_success_at is None)
-    ]
+    failing = [state for state in states if state.error and (is_stale(state, now) or state.last_success_at is None)]
     if failing:
         worst = min(failing, key=lambda state: state.error_since or now)
         return f"{account.name}: {worst.get_kind_display()} are not current. {worst.error}"

@@ -111,9 +111,7 @@ def _read_sms(state: SyncState, client: Client) -> tuple[Changes, bool]:
 def _read_booking_sms(state: SyncState, client: Client) -> tuple[Changes, bool]:
     """Read the lists of some wanted bookings, a few at once; the rest is the next run's."""
     total, stop = Changes(), monotonic() + BACKFILL_SECONDS
-    wanted = list(
-        Booking.objects.filter(account=state.account).select_related("account").sms_wanted()[:BOOKINGS_A_RUN]
-    )
+    wanted = list(Booking.objects.filter(account=state.account).select_related("account").sms_wanted()[:BOOKINGS_A_RUN])
     trouble: list[AnosimError] = []
 
     def ask(booking: Booking) -> tuple[datetime, Listing[Any]] | None:

@@ -74,9 +74,7 @@ def _save(
     for pk, record in records.items():
         row = stored.get(pk)
         if row is None:
-            row = Booking(
-                account=account, remote_id=pk, first_seen_at=now, read_at=asked_at, sms_wanted_at=now
-            )
+            row = Booking(account=account, remote_id=pk, first_seen_at=now, read_at=asked_at, sms_wanted_at=now)
             _set(row, _values(record, order_of.get(pk)))
             row.runs_until = row.believed_end(asked_at)
             new.append(row)
@@ -144,9 +142,7 @@ def _values(record: BookingRecord, order: Order | None) -> dict[str, Any]:
 def _adopt_sms(account: Account, numbers: Sequence[str]) -> int:
     """Give messages that came before we knew their booking to it. How many found one."""
     orphans = list(
-        Sms.objects.filter(account=account, number__in=set(numbers), booking=None).order_by("-received_at")[
-            :1000
-        ]
+        Sms.objects.filter(account=account, number__in=set(numbers), booking=None).order_by("-received_at")[:1000]
     )
     found = whose(account, {sms.number for sms in orphans})
     adopted = []

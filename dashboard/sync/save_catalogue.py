@@ -35,9 +35,7 @@ def save_products(account: Account, listing: Listing[ProductRecord], asked_at: d
     stored = {row.remote_id: row for row in Product.objects.filter(account=account)}
     records = {record.id: record for record in listing.rows}
     new = [
-        Product(account=account, remote_id=pk, **_values(record))
-        for pk, record in records.items()
-        if pk not in stored
+        Product(account=account, remote_id=pk, **_values(record)) for pk, record in records.items() if pk not in stored
     ]
     changed = []
     complete = bool(records) and not listing.unreadable

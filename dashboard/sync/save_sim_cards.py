@@ -16,9 +16,7 @@ _Key = tuple[str, str, str]
 def save_sim_cards(account: Account, listing: Listing[SimCardRecord], asked_at: datetime) -> Changes:
     """Insert and update cards; those missing from a complete list are no longer in use, but kept."""
     records = {_key(record): record for record in listing.rows}
-    stored = {
-        (row.number, row.rental_type, row.service): row for row in SimCard.objects.filter(account=account)
-    }
+    stored = {(row.number, row.rental_type, row.service): row for row in SimCard.objects.filter(account=account)}
     new, changed = [], []
     for key, record in records.items():
         values = _values(record)

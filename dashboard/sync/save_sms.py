@@ -52,9 +52,7 @@ def save_sms(account: Account, listing: Listing[SmsRecord], asked_at: datetime, 
     return changes
 
 
-def save_booking_sms(
-    booking: Booking, listing: Listing[SmsRecord], asked_at: datetime, wanted_at: datetime
-) -> Changes:
+def save_booking_sms(booking: Booking, listing: Listing[SmsRecord], asked_at: datetime, wanted_at: datetime) -> Changes:
     """Save the list of one booking and take it off the list of wanted ones, if nobody wanted it anew meanwhile."""
     changes = _save(booking.account, listing.rows, asked_at, booking)
     stamps = [row.received_at for row in listing.rows if row.received_at]
@@ -126,9 +124,7 @@ def fingerprint(key: bytes, record: SmsRecord) -> str:
     return hmac.new(key, canonical.encode(), hashlib.sha256).hexdigest()
 
 
-def _save(
-    account: Account, records: Iterable[SmsRecord], asked_at: datetime, booking: Booking | None
-) -> Changes:
+def _save(account: Account, records: Iterable[SmsRecord], asked_at: datetime, booking: Booking | None) -> Changes:
     """Insert the ordinals that are missing: per fingerprint the highest count ever seen in one answer wins."""
     key = account.fingerprint_key
     marked = [(fingerprint(key, record), record) for record in records]
@@ -139,9 +135,7 @@ def _save(
         .annotate(Max("ordinal"))
     )
     owners = (
-        whose(account, {record.number for mark, record in marked if mark not in stored})
-        if booking is None
-        else None
+        whose(account, {record.number for mark, record in marked if mark not in stored}) if booking is None else None
     )
     seen: Counter[str] = Counter()
     rows = []

@@ -32,9 +32,7 @@ _PACES: dict[str, tuple[int, int]] = {
     Kind.BOOKING_SMS: (3600, 3600),
 }
 LATE_SMS = timedelta(minutes=10)  # SMS of a booking that has just ended still trickle in
-LONGEST_BACKOFF = (
-    20.0  # seconds; short, since the breaker and not the back-off guards a provider that is down
-)
+LONGEST_BACKOFF = 20.0  # seconds; short, since the breaker and not the back-off guards a provider that is down
 BREAKER_AFTER = 5  # failures in a row, over all kinds
 BREAKER_SECONDS = 8  # until the next probe of a provider that is down
 BAD_KEY_SECONDS = (15, 900)  # until a refused key is tried again: once soon, then seldom
@@ -94,5 +92,5 @@ def backoff(kind: str, failures: int) -> float:
 
 
 def read_all_now(account_id: int) -> None:
-    """Bring every kind of the account forward to now: a new key, a paused account that goes on, a hand at the button."""
+    """Bring every kind of the account forward to now: after a new key or a pause, or by a hand at the button."""
     SyncState.objects.filter(account_id=account_id, reading=False).update(due_at=timezone.now())

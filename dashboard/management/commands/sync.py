@@ -13,7 +13,17 @@ from dashboard.models import Account, Booking, SyncState
 from dashboard.sync import runs, schedule
 
 # Bookings before SMS: a message then finds its booking at once.
-ORDER = ("balance", "countries", "products", "orders", "bookings", "current_bookings", "sim_cards", "sms", "booking_sms")
+ORDER = (
+    "balance",
+    "countries",
+    "products",
+    "orders",
+    "bookings",
+    "current_bookings",
+    "sim_cards",
+    "sms",
+    "booking_sms",
+)
 
 
 class Command(BaseCommand):
