@@ -1,7 +1,7 @@
-"""Puts our own site in the place of Django's admin site. Apart from `dashboard.admin`, which needs the models."""
+"""Puts our own site in the place of Django's admin site. Apart from `dashboard.admin`, which registers with it."""
 
 from django.contrib.admin.apps import AdminConfig
 
 
 class DashboardAdminConfig(AdminConfig):
-    default_site = "dashboard.admin.site.DashboardAdminSite"
+    default_site = "dashboard.admin_site.DashboardAdminSite"

@@ -1,3 +1,5 @@
+"""Our admin site. Not in the package `admin`: that registers with the site, and would be imported to make it."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -23,7 +25,7 @@ class DashboardAdminSite(AdminSite):
 
     def has_permission(self, request: HttpRequest) -> bool:
         # Not at the top: this module is loaded before the models are.
-        from ..views.access import may_administer
+        from .views.access import may_administer
 
         return may_administer(request.user)
 
