@@ -13,7 +13,7 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST, require_safe
 
-from .. import audit, tasks
+from .. import audit, tasks, wording
 from ..dispatch import enqueue
 from ..live import topics
 from ..models import Account
@@ -39,6 +39,7 @@ class AccountForm(forms.ModelForm):
     class Meta:
         model = Account
         fields = ("name", "base_url", "enabled")
+        labels = {"base_url": "Base URL", "enabled": "Switched on"}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -81,8 +82,8 @@ class AccountForm(forms.ModelForm):
 class AccountAdmin(RecordsMemberships, admin.ModelAdmin):
     form = AccountForm
     inlines = [MembershipInline]
-    list_display = ("name", "enabled", "hint", "key_ok", "balance_usd", "balance_at")
-    readonly_fields = ("balance_usd", "balance_at", "created_at")
+    list_display = ("name", "enabled", "hint", "key_ok", "balance", "balance_at")
+    readonly_fields = ("balance", "balance_at", "created_at")
     show_full_result_count = False
     change_form_template = "admin/dashboard/account/change_form.html"
     fieldsets = (
@@ -94,12 +95,16 @@ class AccountAdmin(RecordsMemberships, admin.ModelAdmin):
                 "Pause it instead, by switching it off.",
             },
         ),
-        ("Read from ANOSIM", {"fields": ("balance_usd", "balance_at", "created_at")}),
+        ("Read from ANOSIM", {"fields": ("balance", "balance_at", "created_at")}),
     )
 
     @admin.display(description="key")
     def hint(self, account: Account) -> str:
         return _hint(account) if account.sealed_key else "none"
+
+    @admin.display(description="balance")
+    def balance(self, account: Account) -> str:
+        return wording.usd(account.balance_usd)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

@@ -2,17 +2,46 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.forms.models import BaseInlineFormSet
 from django.http import HttpRequest
 
 from .. import audit
 from ..models import Membership
 
 
-class MembershipInline(admin.TabularInline):
+class MembershipForms(BaseInlineFormSet):
+    def add_fields(self, form: Any, index: int | None) -> None:
+        super().add_fields(form, index)
+        if "DELETE" in form.fields:
+            form.fields["DELETE"].label = "Take it away"
+
+
+class MembershipInline(admin.StackedInline):
     model = Membership
+    formset = MembershipForms
     extra = 0
     verbose_name_plural = "Memberships: who may do what in which account"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Membership]:
+        return super().get_queryset(request).select_related("user", "account")
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """The other side of the membership and the role, in one line."""
+        own = self.parent_model._meta.model_name
+        other = "account" if own == "user" else "user"
+        return [(None, {"fields": ((other, "role"),)})]
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if isinstance(field, forms.ModelChoiceField):
+            # Asked for once, not again by each row.
+            field.choices = list(field.choices)
+            for way in ("add", "change", "delete", "view"):
+                setattr(field.widget, f"can_{way}_related", False)
+        return field
 
 
 class RecordsMemberships:

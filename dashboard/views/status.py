@@ -56,6 +56,18 @@ class Health:
         return sum(row.is_current for row in self.rows)
 
     @property
+    def has_trouble(self) -> bool:
+        """Whether a kind has something to tell."""
+        return any(row.state.error or row.state.unreadable for row in self.rows)
+
+    @property
+    def has_notes(self) -> bool:
+        """Whether the account as a whole has something to tell."""
+        account = self.account
+        ready = account.enabled and account.sealed_key and account.key_ok is not False
+        return not ready or self.breaker_open or self.silent_worker or bool(self.gaps)
+
+    @property
     def silent_worker(self) -> bool:
         """Everything is late and nothing failed: the provider was not even asked."""
         late = [row for row in self.rows if row.word == "Late"]
