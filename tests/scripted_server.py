@@ -62,16 +62,8 @@ Reply = bytes | Callable[[Line], None]
 
 def reply(body: object = b"", status: str = "200 OK", **headers: str) -> bytes:
     """A well-formed answer; a body that is neither bytes nor text is sent as JSON."""
-    content = (
-        body
-        if isinstance(body, bytes)
-        else body.encode()
-        if isinstance(body, str)
-        else json.dumps(body).encode()
-    )
-    fields = {"Content-Length": str(len(content))} | {
-        name.replace("_", "-"): text for name, text in headers.items()
-    }
+    content = body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else json.dumps(body).encode()
+    fields = {"Content-Length": str(len(content))} | {name.replace("_", "-"): text for name, text in headers.items()}
     head = "".join(f"{name}: {text}\r\n" for name, text in fields.items())
     return f"HTTP/1.1 {status}\r\n{head}\r\n".encode("latin-1") + content
 
@@ -100,9 +92,7 @@ class ScriptedServer:
 
     @property
     def url(self) -> str:
-        return (
-            f"http{'s' if self._tls else ''}://{'localhost' if self._tls else '127.0.0.1'}:{self.port}/api/v1"
-        )
+        return f"http{'s' if self._tls else ''}://{'localhost' if self._tls else '127.0.0.1'}:{self.port}/api/v1"
 
     @property
     def methods(self) -> list[str]:

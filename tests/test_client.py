@@ -18,7 +18,7 @@ from dashboard.anosim import (
     Unreadable,
     client,
 )
-from tests.scripted_server import Reply, ScriptedServer, cut_off, hang_up, reply, sample
+from tests.scripted_server import Line, Reply, ScriptedServer, cut_off, hang_up, reply, sample
 
 KEY = "kEy-1234567890-abcdefgh-XYZ"
 
@@ -118,9 +118,7 @@ def test_optional_parameters_are_left_out(server: ScriptedServer) -> None:
     ],
 )
 @pytest.mark.parametrize("status", ["404 Not Found", "405 Method Not Allowed"])
-def test_the_other_documented_path_is_tried(
-    server: ScriptedServer, number: int, other: str, status: str
-) -> None:
+def test_the_other_documented_path_is_tried(server: ScriptedServer, number: int, other: str, status: str) -> None:
     method, _, query, answer, _ = CALLS[number]
     server.at[other] = reply(sample(answer))
     ask(server, number, reply("<h1>What?</h1>", status))
@@ -130,9 +128,7 @@ def test_the_other_documented_path_is_tried(
 
 @pytest.mark.parametrize("number", [13, 14, 15, 17])
 @pytest.mark.parametrize("generic", ["<html>404</html>", '{"title":"Not Found","status":404}', ""])
-def test_a_404_about_the_object_is_a_refusal_after_all_paths(
-    server: ScriptedServer, number: int, generic: str
-) -> None:
+def test_a_404_about_the_object_is_a_refusal_after_all_paths(server: ScriptedServer, number: int, generic: str) -> None:
     server.at[CALLS[number][1]] = reply({"message": "OrderBooking not found."}, "404 Not Found")
     with pytest.raises(Refused) as caught:
         ask(server, number, reply(generic, "404 Not Found"))
@@ -153,9 +149,7 @@ def test_a_cancellation_that_is_declined_is_a_refusal(server: ScriptedServer) ->
 
 
 def test_auto_renewal_tells_what_it_did(server: ScriptedServer) -> None:
-    assert ask(server, 17, reply(sample("auto_renewal.json"))) == AutoRenewal(
-        True, "Auto-renewal set successfully.", 1
-    )
+    assert ask(server, 17, reply(sample("auto_renewal.json"))) == AutoRenewal(True, "Auto-renewal set successfully.", 1)
     assert ask(server, 17, reply([{"success": False, "message": None}])) == AutoRenewal(False, "", None)
 
 
@@ -166,9 +160,7 @@ def test_reads_are_tried_again_until_one_answer_is_good(server: ScriptedServer, 
     assert server.methods == ["GET", "GET", "GET"]
 
 
-@pytest.mark.parametrize(
-    "bad", [hang_up, cut_off, reply("", "502 Bad Gateway"), reply("{"), reply({"message": "?"})]
-)
+@pytest.mark.parametrize("bad", [hang_up, cut_off, reply("", "502 Bad Gateway"), reply("{"), reply({"message": "?"})])
 def test_reads_end_after_their_tries(server: ScriptedServer, bad: Reply) -> None:
     with pytest.raises((TryLater, Unreadable)):
         ask(server, 9, bad, tries=4)
@@ -190,10 +182,12 @@ def test_every_attempt_asks_for_permission(server: ScriptedServer) -> None:
 
 
 def test_waiting_for_permission_does_not_use_up_the_deadline(server: ScriptedServer) -> None:
+    def answer_soon(line: Line) -> None:
+        line.wait(0.1)
+        line.send(reply(sample("sms.json")))
+
     pause = threading.Event()
-    got = ask(
-        server, 9, reply(sample("sms.json")), before_call=lambda: pause.wait(0.5) and None, read_deadline=0.2
-    )
+    got = ask(server, 9, answer_soon, before_call=lambda: pause.wait(0.6) and None, read_deadline=0.3)
     assert got.total == 2
 
 
@@ -254,6 +248,4 @@ def test_the_package_needs_nothing_else_of_the_project_and_no_django() -> None:
                 used.add(node.module or "")
     foreign = {name.split(".")[0] for name in used} - sys.stdlib_module_names
     assert foreign == {"dashboard", "requests", "urllib3"}
-    assert {
-        name for name in used if name.startswith("dashboard") and not name.startswith("dashboard.anosim")
-    } == set()
+    assert {name for name in used if name.startswith("dashboard") and not name.startswith("dashboard.anosim")} == set()

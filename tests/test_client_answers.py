@@ -15,6 +15,7 @@ from dashboard.anosim import (
     Provider,
     Refused,
     Sms,
+    TryLater,
     Unreadable,
     client,
 )
@@ -161,9 +162,7 @@ def test_the_digest_is_of_the_body_and_the_time_is_the_servers(server: ScriptedS
 
 @pytest.mark.parametrize("number", LISTS)
 @pytest.mark.parametrize("name", ["no_bookings.txt", "no_sms.txt", "no_orders.json"])
-def test_a_400_that_says_nothing_found_is_an_empty_list(
-    server: ScriptedServer, number: int, name: str
-) -> None:
+def test_a_400_that_says_nothing_found_is_an_empty_list(server: ScriptedServer, number: int, name: str) -> None:
     got = ask(server, number, reply(sample(name), "400 Bad Request"))
     assert (got.rows, got.total, got.unreadable) == ((), 0, 0)
     assert got.digest == hashlib.sha256(sample(name)).hexdigest()
@@ -176,14 +175,23 @@ def test_an_empty_list_may_be_said_in_several_ways(server: ScriptedServer, said:
     assert ask(server, 11, reply(said, "400 Bad Request")).total == 0
 
 
-@pytest.mark.parametrize(
-    "said", ["No OrderBooking found for this key", "Order not found", "No balance found", "No"]
-)
+@pytest.mark.parametrize("said", ["No OrderBooking found for this key", "Order not found", "No balance found", "No"])
 def test_any_other_400_is_a_refusal_in_the_providers_words(server: ScriptedServer, said: str) -> None:
     with pytest.raises(Refused) as caught:
         ask(server, 11, reply({"message": said}, "400 Bad Request"))
     assert (caught.value.text, caught.value.status) == (said, 400)
     assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("status", ["200 OK", "404 Not Found", "422 Unprocessable", "500 Internal Server Error"])
+def test_nothing_found_with_another_status_is_no_empty_list(server: ScriptedServer, status: str) -> None:
+    with pytest.raises((Refused, Unreadable, TryLater)):
+        ask(server, 11, reply(sample("no_bookings.txt"), status), tries=1)
+
+
+def test_a_message_with_a_bare_line_break_is_read(server: ScriptedServer) -> None:
+    body = sample("sms.json").replace(b"Hello again", b"Hello\r\n\tagain")
+    assert ask(server, 9, reply(body)).rows[1].text == "Hello\r\n\tagain"
 
 
 def test_nothing_found_is_a_refusal_where_one_thing_was_asked_for(server: ScriptedServer) -> None:

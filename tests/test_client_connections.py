@@ -122,9 +122,7 @@ def test_a_host_that_does_not_answer_the_door_ends_at_the_deadline(deaf_port: in
 def test_a_dead_first_address_leaves_time_for_the_next(
     server: ScriptedServer, deaf_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = [
-        (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)) for port in (deaf_port, server.port)
-    ]
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)) for port in (deaf_port, server.port)]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
     server.replies = [reply(sample("balance.json"))]
     with Client(f"http://sandbox:{server.port}/api", KEY, tries=1, read_deadline=1.0) as asked:
@@ -187,9 +185,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext,
 
 
 @pytest.fixture
-def secure(
-    authority: tuple[ssl.SSLContext, Path], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[ScriptedServer]:
+def secure(authority: tuple[ssl.SSLContext, Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
     """A TLS server whose certificate is trusted in this test."""
     context, trusted = authority
     monkeypatch.setattr(requests.adapters, "DEFAULT_CA_BUNDLE_PATH", str(trusted))

@@ -108,9 +108,7 @@ def test_a_maintenance_page_is_named_as_one(server: ScriptedServer) -> None:
         read(server, reply(sample("maintenance.html")))
 
 
-@pytest.mark.parametrize(
-    "status", ["301 Moved", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"]
-)
+@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"])
 @pytest.mark.parametrize("number", READS)
 def test_no_read_follows_a_redirect(server: ScriptedServer, number: int, status: str) -> None:
     elsewhere = f"http://localhost:{server.port}/api/v1/Stolen?apikey=1"
@@ -129,9 +127,7 @@ def test_the_body_of_a_redirect_is_not_read_without_limit(server: ScriptedServer
         read(server, reply("", "302 Found", Location="http://[broken"))
 
 
-@pytest.mark.parametrize(
-    "fault", [large_body, b"HTTP/1.1 200 OK\r\nContent-Length: 200000000\r\n\r\n[", "bomb"]
-)
+@pytest.mark.parametrize("fault", [large_body, b"HTTP/1.1 200 OK\r\nContent-Length: 200000000\r\n\r\n[", "bomb"])
 def test_a_200_mb_answer_costs_neither_memory_nor_a_second_try(server: ScriptedServer, fault: Any) -> None:
     if fault == "bomb":
         packed = b"".join(gzip.compress(b"[" * 1_000_000, 1) for _ in range(2)) * 100

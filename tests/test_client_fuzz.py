@@ -22,16 +22,11 @@ JUDGES: list[Callable[[wire.Answer], object]] = [
     answers.balance,
     answers.new_order,
     answers.succeeded,
-    *(
-        lambda answer, parse=parse: answers.listing(answer, parse)
-        for parse in (client.parse_sms, client.parse_order)
-    ),
+    *(lambda answer, parse=parse: answers.listing(answer, parse) for parse in (client.parse_sms, client.parse_order)),
     lambda answer: answers.single(answer, client.parse_product, wanted=1),
     lambda answer: answers.single(answer, client.parse_auto_renewal),
 ]
-LEAVES = (
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["1", "2024-05-21"])
-)
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["1", "2024-05-21"])
 FIELDS = st.sampled_from(
     [
         "id",
@@ -57,9 +52,7 @@ FIELDS = st.sampled_from(
 SHAPES = st.recursive(
     LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(FIELDS | st.text(), inner, max_size=5)
 )
-BODIES = (
-    st.binary() | st.text().map(str.encode) | SHAPES.map(lambda shape: reply(shape).split(b"\r\n\r\n", 1)[1])
-)
+BODIES = st.binary() | st.text().map(str.encode) | SHAPES.map(lambda shape: reply(shape).split(b"\r\n\r\n", 1)[1])
 
 
 @pytest.fixture
@@ -81,9 +74,7 @@ def read(server: ScriptedServer, answer: Reply, **options: Any) -> Any:
     headers=st.dictionaries(st.sampled_from(["Date", "Retry-After", "Location"]), st.text()),
 )
 @settings(max_examples=250, deadline=None)
-def test_no_answer_raises_anything_but_our_own_errors(
-    status: int, body: bytes, headers: dict[str, str]
-) -> None:
+def test_no_answer_raises_anything_but_our_own_errors(status: int, body: bytes, headers: dict[str, str]) -> None:
     answer = wire.Answer(HOST, status, CaseInsensitiveDict(headers), body, lambda words: words)
     good = wire.Answer(HOST, 200, CaseInsensitiveDict(headers), body, lambda words: words)
     texts = []

@@ -27,9 +27,7 @@ ECHOES: dict[str, Reply] = {
     "key in a redirect": reply("", "302 Found", Location=f"http://{KEY}.test/?apikey={KEY}"),
     "key in a page": reply(f"<html>{KEY}</html>"),
     "key in half json": reply('{"message": "' + KEY),
-    "key in a header": lambda line: line.send(
-        f"HTTP/1.1 200 OK\r\n{KEY}: {KEY}\r\nbroken {KEY}\r\n\r\n{KEY}".encode()
-    ),
+    "key in a header": lambda line: line.send(f"HTTP/1.1 200 OK\r\n{KEY}: {KEY}\r\nbroken {KEY}\r\n\r\n{KEY}".encode()),
 }
 
 
@@ -79,9 +77,7 @@ def test_no_fault_shows_the_key(
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:{port}", "https://nowhere.invalid"])
 @pytest.mark.parametrize("number", CALLS)
-def test_no_failed_connection_shows_the_key_or_a_query(
-    caplog: pytest.LogCaptureFixture, number: int, url: str
-) -> None:
+def test_no_failed_connection_shows_the_key_or_a_query(caplog: pytest.LogCaptureFixture, number: int, url: str) -> None:
     caplog.set_level(logging.DEBUG)
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         port = listener.getsockname()[1]

@@ -102,9 +102,7 @@ def seconds_for(fault: str) -> float:
 
 @pytest.mark.parametrize("number", SPENDS)
 @pytest.mark.parametrize("fault", DOUBTFUL)
-def test_a_doubtful_spend_is_unknown_and_was_sent_once(
-    server: ScriptedServer, number: int, fault: str
-) -> None:
+def test_a_doubtful_spend_is_unknown_and_was_sent_once(server: ScriptedServer, number: int, fault: str) -> None:
     begun = time.monotonic()
     with pytest.raises(OutcomeUnknown, match=r"Whether it took effect is not known yet\.$"):
         ask(server, number, DOUBTFUL[fault], spend_deadline=seconds_for(fault))
@@ -113,12 +111,8 @@ def test_a_doubtful_spend_is_unknown_and_was_sent_once(
 
 
 @pytest.mark.parametrize("number", CHANGES)
-@pytest.mark.parametrize(
-    "fault", [name for name in DOUBTFUL if name not in ("429", "an order without success")]
-)
-def test_a_doubtful_change_is_unknown_and_was_sent_once(
-    server: ScriptedServer, number: int, fault: str
-) -> None:
+@pytest.mark.parametrize("fault", [name for name in DOUBTFUL if name not in ("429", "an order without success")])
+def test_a_doubtful_change_is_unknown_and_was_sent_once(server: ScriptedServer, number: int, fault: str) -> None:
     with pytest.raises(OutcomeUnknown):
         ask(server, number, DOUBTFUL[fault], spend_deadline=seconds_for(fault))
     assert len(server.seen) == 1
@@ -134,9 +128,7 @@ def test_a_change_that_costs_nothing_can_be_told_to_wait(server: ScriptedServer,
 
 @pytest.mark.parametrize("number", SPENDS + CHANGES)
 @pytest.mark.parametrize("status", ["400 Bad Request", "404 Not Found"])
-@pytest.mark.parametrize(
-    "body", ["Not enough balance", '"Not enough balance"', '{"Message":"Not enough balance"}']
-)
+@pytest.mark.parametrize("body", ["Not enough balance", '"Not enough balance"', '{"Message":"Not enough balance"}'])
 def test_a_readable_no_is_a_refusal(server: ScriptedServer, number: int, status: str, body: str) -> None:
     with pytest.raises(Refused) as caught:
         ask(server, number, reply(body, status))
@@ -245,9 +237,7 @@ def test_an_unusable_key_is_not_sent_with_a_spend(server: ScriptedServer, number
     assert server.seen == []
 
 
-def test_a_fault_of_our_own_while_spending_is_a_doubt(
-    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_fault_of_our_own_while_spending_is_a_doubt(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(self: TimedAdapter, *_: Any, **__: Any) -> None:
         raise MemoryError
 

@@ -88,16 +88,12 @@ def test_what_is_not_money_is_nothing(raw: str) -> None:
     assert money(decoded(raw)) is None
 
 
-@pytest.mark.parametrize(
-    "value", [Decimal("NaN"), Decimal("sNaN"), Decimal("Infinity"), Decimal("1E+2"), 1.5, b"5"]
-)
+@pytest.mark.parametrize("value", [Decimal("NaN"), Decimal("sNaN"), Decimal("Infinity"), Decimal("1E+2"), 1.5, b"5"])
 def test_odd_values_are_not_money(value: object) -> None:
     assert money(value) is None
 
 
-@pytest.mark.parametrize(
-    ("raw", "amount"), [("5", "5.00"), ('"30.0"', "30.00"), ("-0.00", "0.00"), ("007", None)]
-)
+@pytest.mark.parametrize(("raw", "amount"), [("5", "5.00"), ('"30.0"', "30.00"), ("-0.00", "0.00"), ("007", None)])
 def test_money_has_two_decimals(raw: str, amount: str | None) -> None:
     got = money(decoded(raw))
     assert (got if got is None else str(got)) == amount
@@ -117,9 +113,7 @@ def test_every_time_is_read_to_the_microsecond_and_cut_not_rounded(
     offset = timedelta(minutes=minutes or 0)
     sign, size = ("-", -offset) if offset < timedelta(0) else ("+", offset)
     hours, left = divmod(int(size.total_seconds()) // 60, 60)
-    zones = (
-        ["", "Z", "z"] if minutes is None else [f"{sign}{hours:02}:{left:02}", f"{sign}{hours:02}{left:02}"]
-    )
+    zones = ["", "Z", "z"] if minutes is None else [f"{sign}{hours:02}:{left:02}", f"{sign}{hours:02}{left:02}"]
     for zone in zones:
         stamp = f"{moment:%Y-%m-%d}{letter}{moment:%H:%M:%S}{'.' if fraction else ''}{fraction}{zone}"
         expected = moment.replace(microsecond=int(fraction[:6].ljust(6, "0") or 0), tzinfo=timezone(offset))
@@ -237,9 +231,7 @@ def test_no_field_loses_a_row_that_has_an_id(row: dict[str, object], id: int) ->
         record = parse(row | {"id": id})
         assert record is not None
         assert record.id == id
-    order = parse_order(
-        {"id": id, "bookings": [], "date": row.get("date"), "priceInUSD": row.get("priceInUSD")}
-    )
+    order = parse_order({"id": id, "bookings": [], "date": row.get("date"), "priceInUSD": row.get("priceInUSD")})
     assert order is not None
 
 
@@ -251,9 +243,7 @@ def test_no_row_raises(row: dict[str, object]) -> None:
 
 @pytest.mark.parametrize("id", [None, 0, -1, "x", "", True, 1.5, [], LARGEST_ID + 1])
 def test_a_row_without_a_usable_id_is_no_row(id: object) -> None:
-    assert [parse({"id": id}) for parse in (parse_country, parse_product, parse_booking, parse_order)] == [
-        None
-    ] * 4
+    assert [parse({"id": id}) for parse in (parse_country, parse_product, parse_booking, parse_order)] == [None] * 4
 
 
 def test_network_0_means_any_network() -> None:
