@@ -43,11 +43,10 @@ def catalog(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def product(request: HttpRequest, pk: int) -> HttpResponse:
-    found = product_for(request.user, pk)
     context = PRODUCT_PANEL.context(request, pk=pk)
     # Only an opened page asks by itself. A panel that follows nudges does not: what is read from the provider
     # must not depend on how many browsers are open.
-    ask = not context["state"] and context["askable"] and not _is_fresh(found)
+    ask = not context["state"] and context["askable"] and not _is_fresh(context["product"])
     return render(request, "dashboard/product.html", {**context, "ask": ask})
 
 
@@ -79,9 +78,7 @@ def _build(request: HttpRequest) -> Context:
 
 def _build_product(request: HttpRequest, pk: int) -> Context:
     found = product_for(request.user, pk)
-    offers = sorted(
-        found.offers.all(), key=lambda offer: (offer.remote_id != 0, -(offer.available or 0), offer.name)
-    )
+    offers = sorted(found.offers.all(), key=lambda offer: (offer.remote_id != 0, -(offer.available or 0), offer.name))
     return {
         "product": found,
         "offers": offers,
@@ -119,9 +116,7 @@ def _choices(request: HttpRequest) -> dict[str, Any]:
     on_sale = Product.objects.of_accounts(accounts_in_view(request)).on_sale().order_by()
     countries = sorted(on_sale.values_list("country", flat=True).distinct(), key=wording.country_name)
     kinds = set(on_sale.values_list("rental_type", flat=True).distinct())
-    services = sorted(
-        on_sale.exclude(service="").values_list("service", flat=True).distinct(), key=str.casefold
-    )
+    services = sorted(on_sale.exclude(service="").values_list("service", flat=True).distinct(), key=str.casefold)
     return {
         "countries": [name for name in countries if name],
         "types": [kind for kind in TYPES if kind in kinds] + sorted(kinds - {*TYPES, ""}),

@@ -10,12 +10,14 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from ..live import topics
+from ..local_time import Clock
 from ..models import Booking, Order
 from ..models.orders import OrderQuerySet
 from .access import accounts_in_view, order_for
 from .paging import Sort, count_up_to, page_of
 from .panels import Context, Panel
 from .parameters import choice_of, days_of, money_of, text_of
+from .rows import booking_rows
 
 SORTS = (
     # The provider's ids grow with time, and unlike the date an order always has one.
@@ -57,8 +59,8 @@ def _build(request: HttpRequest) -> Context:
 
 def _build_order(request: HttpRequest, pk: int) -> Context:
     found = order_for(request.user, pk)
-    bookings = found.bookings.select_related("newest_sms").order_by("remote_id")
-    return {"order": found, "bookings": list(bookings)}
+    bookings = Booking.objects.filter(order=found).order_by("remote_id")
+    return {"order": found, "rows": booking_rows(bookings.for_list(), Clock(), {})}
 
 
 PANEL = Panel("orders", (topics.ORDERS, topics.BOOKINGS), _build)
@@ -90,9 +92,5 @@ def _matching(request: HttpRequest, q: str) -> Q:
         booking |= Q(number__contains=digits)
         if len(digits) < 19:
             condition |= Q(remote_id=int(digits))
-    ids = (
-        Booking.objects.of_accounts(accounts_in_view(request))
-        .filter(booking, order__isnull=False)
-        .values("order_id")
-    )
+    ids = Booking.objects.of_accounts(accounts_in_view(request)).filter(booking, order__isnull=False).values("order_id")
     return condition | Q(pk__in=ids)
