@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 _LINE = re.compile(r"\A(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)\Z", re.DOTALL)
 _TRUE = frozenset({"1", "true", "yes", "on"})
@@ -74,6 +75,33 @@ def env_list(name: str, default: tuple[str, ...] = ()) -> list[str]:
     """The parts of a text with commas between them, blanks around them and empty parts dropped."""
     parts = [part.strip() for part in env(name).split(",")]
     return [part for part in parts if part] or list(default)
+
+
+def env_time_zone(name: str, default: str) -> str:
+    """The name of a time zone that this system knows. Raises BadEnvironment."""
+    value = env(name, default)
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError):  # a folder of the zone database is an OSError
+        raise BadEnvironment(f"{name} must be the name of a time zone such as Europe/Berlin, not {value!r}.") from None
+    return value
+
+
+def env_origins(name: str) -> list[str]:
+    """Web addresses without a path, such as `https://example.org`. Raises BadEnvironment."""
+    origins = [origin.rstrip("/") for origin in env_list(name)]
+    for origin in origins:
+        if not re.fullmatch(r"https?://[^/?#@\s]+", origin):
+            raise BadEnvironment(f"{name} must be addresses such as https://numbers.example.org, not {origin!r}.")
+    return origins
+
+
+def env_secret_url(name: str, schemes: tuple[str, ...]) -> str:
+    """A secret that is a URL of one of the schemes, or "". Raises BadEnvironment, which does not quote it."""
+    value = env_secret(name)
+    if value and not value.startswith(tuple(f"{scheme}://" for scheme in schemes)):
+        raise BadEnvironment(f"{name} must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}.")
+    return value
 
 
 def env_secret(name: str, default: str = "") -> str:

@@ -6,7 +6,18 @@ from pathlib import Path
 import dj_database_url
 
 from . import embedded_redis, sqlite
-from .environment import BadEnvironment, env, env_bool, env_int, env_list, env_secret, load_dotenv
+from .environment import (
+    BadEnvironment,
+    env,
+    env_bool,
+    env_int,
+    env_list,
+    env_origins,
+    env_secret,
+    env_secret_url,
+    env_time_zone,
+    load_dotenv,
+)
 from .stored_secret import secret_or_stored
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -21,7 +32,7 @@ FIELD_KEYS = [key for key in secret_or_stored("FIELD_KEYS", DATA_DIR / "secrets"
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]"))
 if (_host := env("HOST")) and _host not in ("0.0.0.0", "::"):  # noqa: S104 (compared, not bound)
     ALLOWED_HOSTS.append(_host)
-CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
+CSRF_TRUSTED_ORIGINS = env_origins("CSRF_TRUSTED_ORIGINS")
 
 ANOSIM_BASE_URL = env("ANOSIM_BASE_URL", "https://www.anosim.net/api/v1")
 ANOSIM_API_KEY = env_secret("ANOSIM_API_KEY")
@@ -121,7 +132,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 LANGUAGE_CODE = "en-us"
-TIME_ZONE = env("TIME_ZONE", "UTC")
+TIME_ZONE = env_time_zone("TIME_ZONE", "UTC")
 USE_I18N = False
 USE_TZ = True
 
@@ -157,7 +168,7 @@ SECURE_CSP = (
 )
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
 
-REDIS_URL = env_secret("REDIS_URL") or embedded_redis.url(DATA_DIR)
+REDIS_URL = env_secret_url("REDIS_URL", ("redis", "rediss", "unix")) or embedded_redis.url(DATA_DIR)
 
 # unix:///path is redis-py's spelling, redis+socket:///path is Celery's (stack.md Q1).
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)

@@ -28,6 +28,7 @@ STOP_SECONDS = 10.0
 _REDIS_SHARE = 1.5
 _SLOW_START = 30.0
 _STARTS_BEFORE_READY = 3
+_APART = 0.5
 # The worker touches its file every few seconds, see worker.py. Silent this long, it hangs.
 _SILENT_WORKER = 120.0
 
@@ -47,6 +48,7 @@ class Supervisor:
         self.plan = plan
         self.children: list[Child] = []
         self.stop_requests = 0
+        self._asked_at = -_APART
         self._wakeup, wakeup_in = os.pipe()
         for end in (self._wakeup, wakeup_in):
             os.set_blocking(end, False)
@@ -67,7 +69,11 @@ class Supervisor:
             self._stop()
 
     def _on_stop(self, *_: object) -> None:
-        self.stop_requests += 1
+        """Count requests. `timeout` and others signal the process and its group: that is one request, not two."""
+        now = time.monotonic()
+        if now - self._asked_at >= _APART:
+            self._asked_at = now
+            self.stop_requests += 1
 
     def _wait(self, seconds: float) -> None:
         """Sleep until a signal comes, a child's death included, or the time is over."""

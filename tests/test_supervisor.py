@@ -197,11 +197,22 @@ def test_a_second_ctrl_c_does_not_wait(start: Start) -> None:
     running.wait_ready()
     running.process.send_signal(signal.SIGINT)
     wait_until(lambda: ("term", "worker") in [event[:2] for event in running.events()], 5)
+    time.sleep(0.6)
     begun = time.monotonic()
     running.process.send_signal(signal.SIGINT)
     assert running.process.wait(10) == 0
     assert time.monotonic() - begun < 2
     assert not running.left_alive()
+
+
+def test_two_signals_at_once_are_one_request(start: Start) -> None:
+    running = start()
+    running.wait_ready()
+    for _ in range(5):
+        running.process.send_signal(signal.SIGTERM)
+        time.sleep(0.01)
+    assert running.process.wait(15) == 0
+    assert running.errors.read_text() == ""
 
 
 def test_the_sentence_of_prepare_is_passed_on_and_nothing_is_half_started(start: Start) -> None:
