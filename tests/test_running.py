@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,79 +12,10 @@ from pathlib import Path
 import pytest
 
 from anosim_dashboard import embedded_redis
+from tests.stack import Stack, gone
 from tests.streaming import wait_until
 
-ROOT = Path(__file__).resolve().parent.parent
-OURS = ("DATABASE_URL", "REDIS_URL", "ANOSIM_API_KEY", "ALLOWED_HOSTS", "ADMIN_USERNAME", "ADMIN_PASSWORD", "HOST")
-
 pytestmark = pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="reads Linux's /proc")
-
-
-class Stack:
-    """One `script/server` process (without its bootstrap) over a data folder."""
-
-    def __init__(self, data_dir: Path, **variables: str) -> None:
-        self.data_dir = data_dir
-        environment = {name: value for name, value in os.environ.items() if name not in OURS}
-        environment |= {"DATA_DIR": str(data_dir), "PORT": "0", **variables}
-        self.output, self.errors = data_dir.with_suffix(".output"), data_dir.with_suffix(".errors")
-        with self.output.open("wb") as output, self.errors.open("wb") as errors:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "anosim_dashboard.supervisor"],
-                cwd=ROOT,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=errors,
-            )
-
-    def wait_ready(self, seconds: float = 60) -> None:
-        wait_until(lambda: "Ready: " in self.said() or self.process.poll() is not None, seconds)
-        assert self.process.poll() is None, self.errors.read_text()
-
-    def said(self) -> str:
-        return self.output.read_text()
-
-    def get(self, path: str) -> tuple[int, str]:
-        found = re.search(r"^Ready: http://127\.0\.0\.1:(\d+)/$", self.said(), re.MULTILINE)
-        assert found, self.said()
-        connection = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=20)
-        try:
-            connection.request("GET", path)
-            response = connection.getresponse()
-            return response.status, response.getheader("Location", "")
-        finally:
-            connection.close()
-
-    def children(self) -> dict[int, str]:
-        """Process ids and command lines of what the supervisor started."""
-        found = {}
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                fields = (folder / "stat").read_text().rsplit(")", 1)[1].split()
-                if int(fields[1]) == self.process.pid and fields[0] != "Z":
-                    found[int(folder.name)] = (folder / "cmdline").read_text().replace("\0", " ")
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-        return found
-
-    def child(self, part: str) -> int:
-        return next((pid for pid, command in self.children().items() if part in command), 0)
-
-    def memory(self) -> float:
-        """Proportional set size of all its processes, in MB."""
-        total = 0
-        for pid in (self.process.pid, *self.children()):
-            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-            total += int(re.search(r"^Pss:\s+(\d+) kB", rollup, re.MULTILINE)[1])  # type: ignore[index]
-        return total / 1024
-
-    def stop(self) -> float:
-        """End it as a service manager would; gives the seconds it took."""
-        begun = time.monotonic()
-        self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(20) == 0, self.errors.read_text()
-        return time.monotonic() - begun
 
 
 @pytest.fixture(scope="module")
@@ -99,10 +27,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     finally:
         stack.process.kill()
         stack.process.wait(10)
-
-
-def gone(pids: list[int]) -> bool:
-    return not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
 def test_the_first_start_says_where_it_is_and_who_may_sign_in(stack: Stack) -> None:
@@ -166,6 +90,8 @@ def test_a_stop_leaves_nothing_and_the_next_start_remembers_everything(stack: St
     [
         ({"DATABASE_URL": "mysql://somewhere/x"}, "DATABASE_URL is not one that can be used"),
         ({"DATABASE_URL": "postgresql://u:very-secret@127.0.0.1:1/x"}, "DATABASE_URL points at a PostgreSQL that"),
+        ({"TIME_ZONE": "Nowhere"}, "TIME_ZONE must be the name of a time zone such as Europe/Berlin, not 'Nowhere'."),
+        ({"REDIS_URL": "http://x"}, "REDIS_URL must begin with redis:// or rediss:// or unix://."),
         ({"LOG_LEVEL": "LOUD"}, "LOG_LEVEL must be DEBUG, INFO, WARNING, ERROR or CRITICAL"),
         ({"ANOSIM_API_KEY": "k" * 20, "ANOSIM_BASE_URL": "nonsense"}, "ANOSIM_BASE_URL cannot be used"),
         ({"SECRET_KEY_FILE": "/nowhere"}, "SECRET_KEY_FILE points at /nowhere, which cannot be read"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import secrets
@@ -47,16 +48,17 @@ class Command(BaseCommand):
             call_command("migrate", interactive=False, verbosity=0)
 
     def _admin(self) -> tuple[str, str] | None:
-        """Make or update the admin that the environment names, or the first one; (name, password) if it is new."""
+        """Make or update the admin that the environment names, or the first one; (name, password) to tell if it is new."""
         name, password = env("ADMIN_USERNAME"), env_secret("ADMIN_PASSWORD")
         if not name and not password and User.objects.filter(is_superuser=True).exists():
             return None
         name = name or "admin"
         user = User.objects.filter(username=name).first()
         if user is None:
-            password = password or secrets.token_urlsafe(12)
-            User.objects.create_superuser(name, env("ADMIN_EMAIL"), password)
-            return name, password
+            made = password or secrets.token_urlsafe(12)
+            User.objects.create_superuser(name, env("ADMIN_EMAIL"), made)
+            # What the operator chose is not repeated on a terminal or in a log.
+            return name, "(with the password of ADMIN_PASSWORD)" if password else made
         user.is_superuser = user.is_staff = user.is_active = True
         user.email = env("ADMIN_EMAIL") or user.email
         if password and not user.check_password(password):
@@ -105,15 +107,20 @@ class Command(BaseCommand):
         """Collect and compress static files, unless they are those that were collected last."""
         if settings.DEBUG:
             return
-        stamp = Path(settings.STATIC_ROOT, ".collected")
-        wanted = _static_fingerprint()
-        if stamp.is_file() and stamp.read_text() == wanted:
-            return
+        root = Path(settings.STATIC_ROOT)
+        stamp, wanted = root / ".collected", _static_fingerprint()
         try:
-            call_command("collectstatic", interactive=False, verbosity=0, clear=True)
-            stamp.write_text(wanted)
+            root.mkdir(exist_ok=True)
+            with Path(root, ".lock").open("w") as lock:
+                # Two installs may run from one checkout; and nothing is removed, for the other may be serving it.
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if stamp.is_file() and stamp.read_text() == wanted:
+                    return
+                call_command("collectstatic", interactive=False, verbosity=0)
+                stamp.write_text(wanted)
         except OSError as error:
-            raise BadEnvironment(f"{settings.STATIC_ROOT} cannot be written ({error.strerror}).") from None
+            if not stamp.is_file() or stamp.read_text() != wanted:
+                raise BadEnvironment(f"{root} cannot be written ({error.strerror}).") from None
 
 
 def _same_key(account: Account, key: str) -> bool:
