@@ -141,6 +141,20 @@ def test_a_404_page_says_that_the_base_url_may_be_wrong(server: ScriptedServer) 
     assert len(server.seen) == 1
 
 
+@pytest.mark.parametrize("number", [1, 2, 6, 9, 11])
+@pytest.mark.parametrize("said", ["Not found", "Cannot GET /api/Balance", '{"message":"No HTTP resource was found"}'])
+def test_a_404_where_no_object_was_named_is_about_the_address(server: ScriptedServer, number: int, said: str) -> None:
+    with pytest.raises(Unreadable, match=r"does not know this address \(404\); the base URL may be wrong"):
+        ask(server, number, reply(said, "404 Not Found"))
+    assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("number", [4, 7, 10, 13])
+def test_a_404_in_words_where_an_object_was_named_is_a_refusal(server: ScriptedServer, number: int) -> None:
+    with pytest.raises(Refused, match=r"^Not found$"):
+        ask(server, number, reply("Not found", "404 Not Found"))
+
+
 def test_a_cancellation_that_is_declined_is_a_refusal(server: ScriptedServer) -> None:
     with pytest.raises(Refused, match=r"^An SMS came already$"):
         ask(server, 14, reply({"success": False, "message": "An SMS came already"}))

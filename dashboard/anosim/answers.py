@@ -33,12 +33,12 @@ _NOTHING_THERE = re.compile(
 )
 
 
-def listing(answer: Answer, parse: Callable[[Row], T | None]) -> Listing[T]:
+def listing(answer: Answer, parse: Callable[[Row], T | None], *, of_object: bool = False) -> Listing[T]:
     """The rows of a list, read one by one. Raises what `failure` returns, or Unreadable (another shape)."""
     if answer.status == 400 and _NOTHING_THERE.fullmatch(words_of(answer)):
         rows: list[object] | None = []
     else:
-        _raise_failure(answer)
+        _raise_failure(answer, of_object)
         rows = _rows(payload(answer), parse)
     if rows is None:
         raise Unreadable(f"The answer of {answer.host} is not a list.", passing=True)
@@ -53,7 +53,7 @@ def single(answer: Answer, parse: Callable[[Row], T | None], wanted: int | None 
 
     Raises what `failure` returns, and Unreadable for another shape or another id.
     """
-    _raise_failure(answer)
+    _raise_failure(answer, wanted is not None)
     record = _object(payload(answer), parse, wanted)
     if record is None:
         raise Unreadable(f"The answer of {answer.host} does not hold what was asked for.", passing=True)
@@ -83,8 +83,11 @@ def succeeded(answer: Answer) -> bool:
     return single(answer, lambda row: flag(pick(row, "success")))
 
 
-def failure(answer: Answer) -> AnosimError | None:
-    """The error that the status of an answer stands for; None for 2xx."""
+def failure(answer: Answer, of_object: bool) -> AnosimError | None:
+    """The error that the status of an answer stands for; None for 2xx.
+
+    A 404 may speak of the thing that the path names (`of_object`); without one only the address can be meant.
+    """
     status, host = answer.status, answer.host
     if 200 <= status <= 299:
         return None
@@ -101,7 +104,7 @@ def failure(answer: Answer) -> AnosimError | None:
     if status < 200:
         return Unreadable(f"{host} answered with an unexpected status ({status}).")
     said = words_of(answer)
-    if not said and status in (404, 405):
+    if status in (404, 405) and not (said and of_object):
         return Unreadable(f"{host} does not know this address ({status}); the base URL may be wrong.")
     return Refused(said or f"{host} refused the request without a reason ({status}).", status)
 
@@ -168,8 +171,8 @@ def retry_after(answer: Answer) -> float | None:
     return min(max(seconds, 0.0), LONGEST_WAIT)
 
 
-def _raise_failure(answer: Answer) -> None:
-    error = failure(answer)
+def _raise_failure(answer: Answer, of_object: bool) -> None:
+    error = failure(answer, of_object)
     if error is not None:
         raise error
 

@@ -135,7 +135,7 @@ class Client:
 
     def booking_sms(self, booking_id: int) -> Listing[Sms]:
         """#10."""
-        return self._list(parse_sms, f"/Sms/{int(booking_id)}")
+        return self._list(parse_sms, f"/Sms/{int(booking_id)}", of_object=True)
 
     def bookings(self) -> Listing[Booking]:
         """#11, the last 100."""
@@ -181,14 +181,20 @@ class Client:
 
     def extend_booking(self, id: int, minutes: int) -> Order:
         """#16, extends a rental; the order's booking is Pending and names the extended one."""
-        return self._spend(
-            ("/OrderBookings",), {"orderBookingId": int(id), "extentionInMinutes": int(minutes)}
-        )
+        return self._spend(("/OrderBookings",), {"orderBookingId": int(id), "extentionInMinutes": int(minutes)})
 
     def _list(
-        self, parse: Callable[[Row], T | None], path: str, query: Mapping[str, int] | None = None
+        self,
+        parse: Callable[[Row], T | None],
+        path: str,
+        query: Mapping[str, int] | None = None,
+        *,
+        of_object: bool = False,
     ) -> Listing[T]:
-        return self._read(lambda answer: answers.listing(answer, parse), path, query=query)
+        def judge(answer: Answer) -> Listing[T]:
+            return answers.listing(answer, parse, of_object=of_object)
+
+        return self._read(judge, path, query=query)
 
     def _one(self, parse: Callable[[Row], T | None], id: int, *paths: str) -> T:
         return self._read(lambda answer: answers.single(answer, parse, wanted=int(id)), *paths)
@@ -222,9 +228,7 @@ class Client:
         answer = self._once("POST", paths, query)
         return _settled(answer, answers.new_order, spends=True)
 
-    def _first_known(
-        self, paths: tuple[str, ...], send: Callable[[str], Answer], deadline: _Deadline
-    ) -> Answer:
+    def _first_known(self, paths: tuple[str, ...], send: Callable[[str], Answer], deadline: _Deadline) -> Answer:
         """Asks the first path and, told 404 or 405, the other documented ones: nothing was executed then."""
         if self._key.fault:
             raise BadKey(self._key.fault)
@@ -271,21 +275,18 @@ def _unknown(text: str) -> OutcomeUnknown:
 
 def _settled(answer: Answer, judge: Callable[[Answer], T], *, spends: bool) -> T:
     """The result of a change, or the no that its answer proves (reliability.md 4.2); else OutcomeUnknown."""
+    said = answers.words_of(answer)
+    if answer.status in (400, 404) and said:
+        # Only these two, and only with words, prove a no; a proxy or a fault can send the other statuses.
+        raise Refused(said, answer.status)
     error: AnosimError
     try:
         return judge(answer)
     except BadKey:
         raise
-    except Refused as problem:
-        # Only these two, and only with words, prove a no; a proxy or a fault can send the other statuses.
-        if answer.status in (400, 404) and answers.words_of(answer):
-            raise
-        error = _unknown(problem.text)
-    except TryLater as problem:
+    except (Refused, TryLater, Unreadable) as problem:
         # "Too many calls" may come from a proxy after the provider has sold; a free change can be repeated.
-        if problem.throttled and not spends:
+        if isinstance(problem, TryLater) and problem.throttled and not spends:
             raise
-        error = _unknown(problem.text)
-    except Unreadable as problem:
         error = _unknown(problem.text)
     raise error

@@ -76,9 +76,7 @@ class Wire:
     def close(self) -> None:
         self._pool.close()
 
-    def send(
-        self, method: str, path: str, query: Mapping[str, int], *, seconds: float, fresh: bool = False
-    ) -> Answer:
+    def send(self, method: str, path: str, query: Mapping[str, int], *, seconds: float, fresh: bool = False) -> Answer:
         """Sends one request, once, and returns the answer of any status within `seconds`.
 
         `fresh` opens a connection for this request alone: one that was kept may be closed by the other side
@@ -112,9 +110,7 @@ class Wire:
                 adapter.close()
         raise failure
 
-    def _request(
-        self, method: str, path: str, query: Mapping[str, int], fresh: bool
-    ) -> requests.PreparedRequest:
+    def _request(self, method: str, path: str, query: Mapping[str, int], fresh: bool) -> requests.PreparedRequest:
         url = self._base_url + path + (f"?{urlencode(query)}" if query else "")
         headers = {
             "Authorization": self._key.bearer(),
