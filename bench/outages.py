@@ -1,0 +1,169 @@
+"""Worker killed, embedded Redis killed, provider away for a minute: do pages open, say what is stale, and heal?"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import threading
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from dashboard.sandbox import Sandbox
+
+from .figures import Report, main
+from .stack import Stack
+
+QUESTION = "Outages: pages within 300 ms, stale said, all current 30 s after"
+PAGES = ("/", "/inbox/", "/status/")
+AWAY = 60.0
+FAST = 300.0
+STALE_WORDS = ("not current", "no answer from our own worker")
+
+
+@dataclass
+class Watch:
+    """Opens the pages each second and notes how long that took, what failed, and when they began to warn."""
+
+    stack: Stack
+    times: list[float] = field(default_factory=list)
+    worst: list[tuple[float, str, float]] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+    warned_at: dict[str, float] = field(default_factory=dict)
+    warns: dict[str, bool] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._stop = threading.Event()
+        self._began = time.monotonic()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        turn = time.monotonic()
+        while not self._stop.is_set():
+            for page in PAGES:
+                self._open(page)
+            turn = max(turn + 1.0, time.monotonic())
+            self._stop.wait(turn - time.monotonic())
+
+    def _open(self, page: str) -> None:
+        at = time.monotonic() - self._began
+        try:
+            answer = self.stack.get(page)
+        except (OSError, http.client.HTTPException) as error:
+            self.broken.append(f"{page} after {at:.0f} s: {type(error).__name__}")
+            return
+        self.times.append(answer.seconds * 1000)
+        self.worst.append((answer.seconds * 1000, page, at))
+        if answer.status != 200:
+            self.broken.append(f"{page} after {at:.0f} s: {answer.status}")
+        self.warns[page] = any(words in answer.text for words in STALE_WORDS)
+        if self.warns[page]:
+            self.warned_at.setdefault(page, at)
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+
+def measure(report: Report, options: argparse.Namespace) -> None:
+    with Sandbox(seed=9) as sandbox, Stack(sandbox) as stack:
+        stack.use_django()
+        time.sleep(60)
+        calm = _watched(report, "nothing is wrong", stack, 10 if options.quick else 20)
+        report.remark(f"warnings while nothing is wrong: {sorted(calm.warned_at)}")
+        for name in ("worker", "redis", "web"):
+            _killed(report, name, sandbox, stack)
+        _away(report, sandbox, stack, 30.0 if options.quick else AWAY)
+        errors = [line for line in stack.log().splitlines() if "Traceback" in line or " ERROR " in line]
+        report.add("errors in the log", len(errors), "lines", spread="; ".join(sorted(set(errors)))[:300])
+
+
+def _watched(report: Report, title: str, stack: Stack, seconds: float) -> Watch:
+    watch = Watch(stack)
+    time.sleep(seconds)
+    return _told(report, title, watch)
+
+
+def _told(report: Report, title: str, watch: Watch) -> Watch:
+    watch.stop()
+    report.add_series(f"{title}: page", watch.times, "ms")
+    report.add(f"{title}: slowest page", max(watch.times), "ms", FAST, n=len(watch.times))
+    slow = [f"{page} {ms:.0f} ms after {at:.0f} s" for ms, page, at in watch.worst if ms > FAST]
+    if slow:
+        report.remark("slow: " + ", ".join(slow[:12]))
+    report.add(f"{title}: pages that did not open", len(watch.broken), "pages", 0, spread="; ".join(watch.broken[:4]))
+    return watch
+
+
+def _killed(report: Report, name: str, sandbox: Sandbox, stack: Stack) -> None:
+    watch = Watch(stack)
+    time.sleep(3)
+    stack.kill(name)
+    killed_at = datetime.now(UTC)
+    begun = time.monotonic()
+    while not stack.pids().get(name):
+        time.sleep(0.05)
+    back = time.monotonic()
+    mark = _send(sandbox, f"{name} was killed")
+    report.add(f"{name} killed: back as a process", back - begun, "s")
+    took = _healed(killed_at, mark, back)
+    report.add(f"{name} killed: all current after", took, "s", 30)
+    time.sleep(max(0.0, 12 - took))
+    _told(report, f"{name} killed", watch)
+
+
+def _away(report: Report, sandbox: Sandbox, stack: Stack, seconds: float) -> None:
+    watch = Watch(stack)
+    time.sleep(2)
+    down = time.monotonic()
+    sandbox.go_down()
+    mark = _send(sandbox, "the provider was away")
+    time.sleep(seconds)
+    still = dict(watch.warns)
+    sandbox.come_back()
+    came_back, back = datetime.now(UTC), time.monotonic()
+    took = _healed(came_back, mark, back)
+    report.add("provider away: all current after", took, "s", 30)
+    time.sleep(3)
+    quiet_again = not any(watch.warns.values())
+    _told(report, "provider away", watch)
+    for page in PAGES:
+        at = watch.warned_at.get(page)
+        report.add(f"provider away: {page} warns after", at - (down - watch._began) if at else 999, "s", 60)
+    silent = [page for page in PAGES if not still.get(page)]
+    report.add("provider away: pages that do not warn at its end", len(silent), "pages", 0, spread=str(silent))
+    report.add("provider away: warnings left 3 s after it healed", 0 if quiet_again else 1, "pages", 0)
+
+
+def _send(sandbox: Sandbox, why: str) -> str:
+    running = [row.id for row in sandbox.world.running() if row.extends is None]
+    text = f"Sent while {why}: {len(sandbox.world.sms)}"
+    sandbox.world.receive_sms(running[0], text)
+    return text
+
+
+def _healed(since: datetime, mark: str, from_moment: float) -> float:
+    """Seconds until no kind is stale or failing, the message is there, and each quick kind was read since then."""
+    from django.utils import timezone
+
+    from dashboard.models import Sms, SyncState
+    from dashboard.sync.health import is_stale
+
+    end = from_moment + 90
+    while time.monotonic() < end:
+        now = timezone.now()
+        states = list(SyncState.objects.all())
+        current = all(not state.error and not is_stale(state, now) for state in states)
+        seldom = [state for state in states if state.pace_seconds > 60]
+        read = all(state.last_success_at and state.last_success_at >= since for state in states if state not in seldom)
+        if current and read and Sms.objects.filter(text=mark).exists():
+            break
+        time.sleep(0.1)
+    else:
+        print([(s.kind, s.error, s.due_at, s.last_success_at) for s in SyncState.objects.all()])
+    return time.monotonic() - from_moment
+
+
+if __name__ == "__main__":
+    main(QUESTION, measure)
