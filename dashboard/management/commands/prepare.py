@@ -48,7 +48,7 @@ class Command(BaseCommand):
             call_command("migrate", interactive=False, verbosity=0)
 
     def _admin(self) -> tuple[str, str] | None:
-        """Make or update the admin that the environment names, or the first one; (name, password) to tell if it is new."""
+        """Make or update the admin that the environment names, or the first one; (name, password) if one was made."""
         name, password = env("ADMIN_USERNAME"), env_secret("ADMIN_PASSWORD")
         if not name and not password and User.objects.filter(is_superuser=True).exists():
             return None
