@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import messages
-from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
@@ -88,9 +87,7 @@ def read_now(request: HttpRequest, pk: int) -> HttpResponse:
     if not account.enabled:
         messages.error(request, f"{account.name} is paused, so nothing is read. Switch it on in Admin first.")
     elif not account.sealed_key:
-        messages.error(
-            request, f"{account.name} has no API key, so nothing can be read. Put one in in Admin."
-        )
+        messages.error(request, f"{account.name} has no API key, so nothing can be read. Put one in in Admin.")
     else:
         schedule.ensure_states()
         schedule.read_all_now(account.pk)
@@ -109,8 +106,7 @@ def _build(request: HttpRequest) -> Context:
     for state in sorted(states, key=lambda state: order.get(state.kind, len(order))):
         if health := healths.get(state.account_id):
             health.rows.append(_row(state, health.account, now))
-    gaps = SmsGap.objects.visible_to(request.user).filter(Q(closed_at=None) | Q(lost=True))
-    for gap in gaps.order_by("-found_at")[:MOST_GAPS]:
+    for gap in _gaps(request):
         if health := healths.get(gap.account_id):
             health.gaps.append(gap)
     return {
@@ -118,6 +114,13 @@ def _build(request: HttpRequest) -> Context:
         "may_administer": may_administer(request.user),
         **_sum(healths),
     }
+
+
+def _gaps(request: HttpRequest) -> list[SmsGap]:
+    """Gaps that are open or cannot be filled, newest first. Two queries: each has an index, both together none."""
+    gaps = SmsGap.objects.visible_to(request.user).order_by("-found_at")
+    found = [*gaps.filter(closed_at=None)[:MOST_GAPS], *gaps.filter(lost=True)[:MOST_GAPS]]
+    return sorted({gap.pk: gap for gap in found}.values(), key=lambda gap: gap.found_at, reverse=True)
 
 
 def _health(account: Account) -> Health:
@@ -154,6 +157,4 @@ def _word(state: SyncState, account: Account, now: datetime) -> tuple[str, str]:
     return ("Late", "wait") if is_stale(state, now) else ("Current", "ok")
 
 
-PANEL = Panel(
-    "status", (topics.SYNC,), _build, salt=lambda request: str(int(time.time() // ROUND)), every="20s"
-)
+PANEL = Panel("status", (topics.SYNC,), _build, salt=lambda request: str(int(time.time() // ROUND)), every="20s")
