@@ -98,14 +98,13 @@ class Clock:
         local = moment.astimezone(self.zone)
         return f"{local.day} {local:%b %Y, %H:%M}"
 
-    def day(self, moment: datetime) -> str:
+    def day_name(self, day: date) -> str:
         """Head of a day's rows: "Today", "Yesterday", "Saturday, 21 November" (with the year if not this)."""
-        local = moment.astimezone(self.zone)
-        days = (self.today - local.date()).days
+        days = (self.today - day).days
         if days in (0, 1):
             return ("Today", "Yesterday")[days]
-        year = "" if local.year == self.today.year else f" {local.year}"
-        return f"{local:%A}, {local.day} {local:%B}{year}"
+        year = "" if day.year == self.today.year else f" {day.year}"
+        return f"{day:%A}, {day.day} {day:%B}{year}"
 
 
 def pace_words(seconds: float) -> str:

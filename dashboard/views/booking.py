@@ -13,11 +13,11 @@ from django.views.decorators.http import require_safe
 from ..live import topics
 from ..local_time import Clock
 from ..models import Booking, Sms, SmsGap
-from ..wording import country_name, flag_code, number_text, rental_type_text, service_text
+from ..wording import code_halves, country_name, flag_code, number_text, rental_type_text, service_text
 from .access import booking_for
 from .paging import Sort, page_of
 from .panels import Context, Panel
-from .rows import badge, countdown, sms_rows
+from .rows import badge, countdown, flag_urls, sms_rows
 
 SORTS = (Sort("newest", "Newest first", "received_at"),)
 # Gaps said in the notice; more are summed up by these.
@@ -44,17 +44,22 @@ def _build_hero(request: HttpRequest, pk: int) -> Context:
     clock = Clock()
     running = found.runs_until > clock.at
     newest = found.newest_sms
+    mood, state = badge(found.state, running, found.sms_count, bool(newest and newest.code))
+    head, tail = code_halves(newest.code if newest else "")
     return {
         "booking": found,
         "number_text": number_text(found.number),
-        "flag": flag_code(found.country),
+        "flag": flag_urls() + flag_code(found.country),
         "country": country_name(found.country),
         "service": service_text(found.service, found.rental_type),
         "kind": rental_type_text(found.rental_type),
         "running": running,
-        "badge": badge(found.state, running, found.sms_count, bool(newest and newest.code)),
+        "mood": mood,
+        "state": state,
         "left": countdown(found.starts_at, found.ends_at, clock) if running else None,
         "newest": newest,
+        "code_head": head,
+        "code_tail": tail,
     }
 
 
@@ -62,10 +67,13 @@ def _build_thread(request: HttpRequest, pk: int) -> Context:
     found = _booking(request, pk)
     clock = Clock()
     page = page_of(Sms.objects.filter(booking=found).for_list(), request.GET, SORTS)
+    rows = sms_rows(page.rows, clock, {})
+    for row in rows:
+        row["clock"] = clock.clock(row["received_at"])
     return {
         "booking": found,
         "page": page,
-        "rows": sms_rows(page.rows, clock, {}),
+        "rows": rows,
         "running": found.runs_until > clock.at,
         "path": reverse("booking", args=[found.pk]),
         "relatives": _relatives(found),

@@ -27,7 +27,7 @@ SORTS = (
 # What narrows the list; `sort` does not.
 FILTERS = ("q", "code", "account", "service", "sender", "number", "from", "to")
 # Services offered as a filter are those of so many newest bookings.
-SERVICES_OF = 300
+SERVICES_OF = 200
 
 
 @require_safe
@@ -86,7 +86,7 @@ def _build(request: HttpRequest) -> Context:
     names = {account.pk: account.name for account in accounts} if len(accounts) > 1 else {}
     return {
         "page": page,
-        "days": by_day(sms_rows(page.rows, clock, names)),
+        "days": by_day(sms_rows(page.rows, clock, names), clock),
         "filtered": any(text_of(request.GET, name) for name in FILTERS),
     }
 

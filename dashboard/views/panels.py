@@ -18,7 +18,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from ..live.topics import version_of
+from ..live.topics import Versions, stored_versions, version_of
 from .access import accounts_in_view
 
 Context = dict[str, Any]
@@ -47,7 +47,8 @@ class Panel:
 
     def version(self, request: HttpRequest, **kwargs: Any) -> str:
         salt = self.salt(request, **kwargs) if self.salt else ""
-        return version_of(accounts_in_view(request), *self.topics, salt=salt)
+        accounts = accounts_in_view(request)
+        return version_of(accounts, *self.topics, salt=salt, stored=_stored_versions(request))
 
     def context(self, request: HttpRequest, version: str | None = None, **kwargs: Any) -> Context:
         """What the fragment needs, for the page that shows it and for `answer`.
@@ -83,3 +84,12 @@ class Panel:
     def view(self) -> Callable[..., HttpResponse]:
         """The view of the panel's URL, reading only."""
         return require_safe(lambda request, **kwargs: self.answer(request, **kwargs))
+
+
+def _stored_versions(request: HttpRequest) -> Versions:
+    """Read once in the life of a request, before any of its panels: one query for all of them."""
+    known: Versions | None = getattr(request, "_stored_versions", None)
+    if known is None:
+        known = stored_versions(getattr(request.user, "visible_account_ids", ()))
+        request._stored_versions = known  # type: ignore[attr-defined]
+    return known

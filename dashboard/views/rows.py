@@ -11,6 +11,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
+from django.templatetags.static import static
 from django.urls import reverse
 
 from ..foreign_text import beginning, visible
@@ -37,60 +38,73 @@ def sms_rows(messages: Iterable[Any], clock: Clock, accounts: Mapping[int, str])
     """Rows of messages from `SmsQuerySet.for_list`. `accounts`: names to show, none for a single one."""
     base = reverse("bookings")
     inbox = reverse("inbox")
+    flags = flag_urls()
     rows = []
     for sms in messages:
         text = visible(sms.text)
         booked = sms.booking_id is not None
+        flag = flag_code(sms.booking__country) if booked else flag_of_number(sms.number)
+        head, tail = code_halves(sms.code)
         rows.append(
             {
-                "id": sms.id,
+                "id": str(sms.id),
                 "url": f"{base}{sms.booking_id}/" if booked else f"{inbox}?q=%2B{sms.number.lstrip('+')}",
-                "flag": flag_code(sms.booking__country) if booked else flag_of_number(sms.number),
+                "flag": flags + flag,
                 "number": sms.number,
                 "number_text": number_text(sms.number),
                 "sender": visible(sms.sender),
-                "service": sms.booking__service,
-                "account": accounts.get(sms.account_id, ""),
+                "note": f" · {name}" if (name := accounts.get(sms.account_id)) else "",
                 "at": iso(sms.received_at),
                 "when": clock.relative(sms.received_at),
-                "clock": clock.clock(sms.received_at),
-                "day": clock.day(sms.received_at),
+                "received_at": sms.received_at,
                 "text": text,
                 "beginning": beginning(text),
                 "code": sms.code,
-                "halves": code_halves(sms.code),
+                "code_head": head,
+                "code_tail": tail,
             }
         )
     return rows
 
 
-def by_day(rows: list[Row]) -> list[tuple[str, list[Row]]]:
+def flag_urls() -> str:
+    """What an ISO code is added to for the address of its flag in the sprite."""
+    return static("dashboard/flags.svg") + "#"
+
+
+def by_day(rows: list[Row], clock: Clock) -> list[tuple[str, list[Row]]]:
     """The rows under the head of their day, in their order."""
-    return [(day, list(of_day)) for day, of_day in groupby(rows, key=lambda row: row["day"])]
+    days = groupby(rows, key=lambda row: row["received_at"].astimezone(clock.zone).date())
+    return [(clock.day_name(day), list(of_day)) for day, of_day in days]
 
 
 def booking_rows(bookings: Iterable[Any], clock: Clock, accounts: Mapping[int, str]) -> list[Row]:
     """Rows of bookings as `BookingQuerySet.for_list` gives them."""
     base = reverse("bookings")
+    flags = flag_urls()
     rows = []
     for booking in bookings:
         code = booking.newest_sms__code or ""
+        head, tail = code_halves(code)
         running = booking.runs_until > clock.at
+        mood, state = badge(booking.state, running, booking.sms_count, bool(code))
+        kind = kind_text(booking.rental_type, booking.duration_minutes)
+        notes = (kind, country_name(booking.country), accounts.get(booking.account_id))
         rows.append(
             {
-                "id": booking.id,
+                "id": str(booking.id),
                 "url": f"{base}{booking.id}/",
-                "flag": flag_code(booking.country),
-                "country": country_name(booking.country),
+                "flag": flags + flag_code(booking.country),
                 "number": booking.number,
                 "number_text": number_text(booking.number) or "No number yet",
                 "service": service_text(booking.service, booking.rental_type),
-                "kind": kind_text(booking.rental_type, booking.duration_minutes),
-                "account": accounts.get(booking.account_id, ""),
-                "badge": badge(booking.state, running, booking.sms_count, bool(code)),
+                "kind": " · ".join(note for note in notes if note),
+                "mood": mood,
+                "state": state,
                 "running": running,
                 "code": code,
-                "halves": code_halves(code),
+                "code_head": head,
+                "code_tail": tail,
                 "sms_count": booking.sms_count,
                 "end": iso(booking.runs_until),
                 "ended": clock.relative(booking.runs_until),

@@ -27,6 +27,10 @@ NAVIGATION = (
 )
 
 
+# Fields of an account that pages show; never its key.
+SHOWN = ("name", "enabled", "is_demo", "balance_usd", "balance_at", "key_ok", "key_verdict")
+
+
 @dataclass(frozen=True)
 class Shell:
     nav: list[dict[str, Any]] = field(default_factory=list)
@@ -54,11 +58,10 @@ def shell(request: HttpRequest) -> dict[str, Any]:
 
 
 def accounts_of(request: HttpRequest) -> list[Account]:
-    """The accounts that the person may see, by name, without their keys. One query a request."""
+    """The accounts that the person may see, by name, with the fields of SHOWN. One query a request."""
     known: list[Account] | None = getattr(request, "_accounts", None)
     if known is None:
-        visible = Account.objects.visible_to(request.user)
-        known = list(visible.defer("sealed_key", "sealed_fingerprint_key"))
+        known = list(Account.objects.visible_to(request.user).only(*SHOWN))
         request._accounts = known  # type: ignore[attr-defined]
     return known
 
