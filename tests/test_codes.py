@@ -25,28 +25,28 @@ def load(path: Path) -> dict[str, Any]:
     return content
 
 
-def messages(part: str) -> list[dict[str, Any]]:
+def messages() -> list[dict[str, Any]]:
+    """Every message the rules were tuned on: a guard against steps back, no forecast for unseen texts."""
     lines = (ROOT / "tests" / "samples" / "sms_codes.jsonl").read_text(encoding="utf-8").splitlines()
-    return [row for row in map(json.loads, lines) if row["part"] == part]
+    return [json.loads(line) for line in lines]
 
 
 # --- accuracy
 
 
-@pytest.mark.parametrize("part", ["development", "held out"])
-def test_at_least_95_of_100_codes_are_right_and_at_most_5_of_100_finds_are_false(part: str) -> None:
-    rows = messages(part)
+def test_at_least_99_of_100_known_codes_are_right_and_at_most_1_of_100_finds_is_false() -> None:
+    rows = messages()
     with_code = [row for row in rows if row["code"]]
     without = [row for row in rows if not row["code"]]
     wrong = [(row["code"], find_code(row["text"]), row["text"]) for row in with_code]
     wrong = [entry for entry in wrong if entry[0] != entry[1]]
     false_finds = [(found, row["text"]) for row in without if (found := find_code(row["text"]))]
-    assert len(wrong) <= 0.05 * len(with_code), wrong
-    assert len(false_finds) <= 0.05 * len(without), false_finds
+    assert len(wrong) <= 0.01 * len(with_code), wrong
+    assert len(false_finds) <= 0.01 * len(without), false_finds
 
 
 def test_the_samples_cover_seventy_languages_and_hundreds_of_messages() -> None:
-    rows = messages("development") + messages("held out")
+    rows = messages()
     assert len({row["lang"] for row in rows}) >= 70
     assert sum(bool(row["code"]) for row in rows) >= 200
     assert sum(not row["code"] for row in rows) >= 150
