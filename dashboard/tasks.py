@@ -19,8 +19,10 @@ def tick() -> None:
 
 @app.task
 def read(state_id: int, number: int) -> None:
-    """Do one claimed run of a sync row."""
+    """Do one claimed run of a sync row, and hand out the next if the row is due again already."""
     logger.debug("read %s, run %s: %s", state_id, number, runs.run(state_id, number))
+    if (following := schedule.claim_again(state_id)) is not None:
+        read.apply_async((state_id, following), expires=schedule.QUEUE_SECONDS)
 
 
 @app.task

@@ -20,7 +20,11 @@ from . import redis_server
 
 LONGEST_WAIT = 10.0  # seconds that a call waits for a slot before it gives way to the next schedule
 LONGEST_PAUSE = 900.0  # cap of Retry-After: 15 minutes
-SLOW_FOR = 30  # seconds without a 429 until the full rate is tried again
+# A 429 makes the slots wider by a factor and is forgotten after some seconds: several in a row slow us down to what
+# the provider bears, a stray one now and then hardly does.
+WIDER = 1.4
+MOST_LEVELS = 6
+FORGOTTEN_AFTER = 10.0
 _local_lock = threading.Lock()
 _local_next: dict[int, float] = {}
 
@@ -50,24 +54,24 @@ class CallBudget:
             time.sleep(delay)
 
     def throttled(self, retry_after: float | None) -> float:
-        """Note a 429: silence for `retry_after` seconds (capped; a growing wait of our own if None), then half the
+        """Note a 429: silence for `retry_after` seconds (capped; a growing wait of our own if None), then a lower
         rate for a while. Gives the seconds of silence."""
         redis = self._redis or redis_server.client()
         try:
-            slow = self._name("slow")
-            level = int(redis.incr(slow))
-            redis.expire(slow, SLOW_FOR + 2**level)
+            now = self._now(redis)
+            level = min(_level(redis.get(self._name("slow")), now) + 1, MOST_LEVELS)
+            redis.set(self._name("slow"), f"{level} {now}", px=int(level * FORGOTTEN_AFTER * 1000))
             wait = self._silence(retry_after, level)
-            redis.set(self._name("pause"), f"{self._now(redis) + wait}", px=max(1, int(wait * 1000)))
+            redis.set(self._name("pause"), f"{now + wait}", px=max(1, int(wait * 1000)))
         except (RedisError, OSError):
-            wait = self._silence(retry_after, 1)
+            wait = self._silence(retry_after, 1.0)
         return wait
 
     @staticmethod
-    def _silence(retry_after: float | None, level: int) -> float:
+    def _silence(retry_after: float | None, level: float) -> float:
         if retry_after is not None:
             return min(max(retry_after, 0.5), LONGEST_PAUSE)
-        return min(60.0, 2.0 ** min(level, 6)) * random.uniform(0.5, 1.0)
+        return min(60.0, 2.0**level) * random.uniform(0.5, 1.0)
 
     def _reserve(self) -> float:
         redis = self._redis or redis_server.client()
@@ -79,7 +83,7 @@ class CallBudget:
         now = seconds + micros / 1e6
         if pause is not None and (left := float(pause) - now) > 0:
             raise NotOurTurn("ANOSIM asked us to call less often.", left)
-        width = self._width * 2 ** min(int(slow or 0), 3)
+        width = self._width * WIDER ** round(_level(slow, now))
         first = int(now / width)
         for slot in range(first, first + int(LONGEST_WAIT / width)):
             starts = slot * width
@@ -102,3 +106,11 @@ class CallBudget:
 
     def _name(self, part: str) -> str:
         return f"budget:{self._id}:{part}"
+
+
+def _level(stored: str | None, now: float) -> float:
+    """How slow we are: the level noted at the last 429, one less for each FORGOTTEN_AFTER since then."""
+    if not stored:
+        return 0.0
+    level, at = map(float, stored.split())
+    return max(0.0, level - (now - at) / FORGOTTEN_AFTER)

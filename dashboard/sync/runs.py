@@ -28,7 +28,7 @@ from .save_sms import close_gaps, save_booking_sms, save_sms
 
 logger = logging.getLogger(__name__)
 Kind = SyncState.Kind
-BOOKINGS_A_RUN = 12
+BOOKINGS_A_RUN = 20
 READERS = 3  # booking lists asked for at once
 BACKFILL_SECONDS = 8.0  # after which a run asks for no further booking: the next one goes on
 MANY_NEW = 50  # new messages that make the next read of SMS immediate: half a window
