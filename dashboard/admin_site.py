@@ -30,7 +30,7 @@ class DashboardAdminSite(AdminSite):
         return may_administer(request.user)
 
     def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., Any]:
-        """Django's wrapper sends whoever lacks the right to the sign-in. Who is signed in gets 404 instead."""
+        """Django sends whoever lacks the right to the sign-in. Who is signed in already gets 404 instead."""
         inner = super().admin_view(view, cacheable)
 
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:

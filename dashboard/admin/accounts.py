@@ -10,13 +10,14 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
-from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_POST, require_safe
 
 from .. import audit, tasks, wording
 from ..dispatch import enqueue
 from ..live import topics
 from ..models import Account
+from ..models.accounts import default_base_url
 from ..sync.schedule import ensure_states, read_all_now
 from ..sync.single import check_base_url
 from ..views import asking
@@ -28,6 +29,14 @@ VERDICT = "admin/dashboard/account/_key_verdict.html"
 class AccountForm(forms.ModelForm):
     """An account as an admin edits it. The key goes in and never comes out again, not even after an error."""
 
+    # Written out: for a column with a computed default Django would trust a hidden field to say what it was before.
+    base_url = forms.CharField(
+        label="Base URL",
+        max_length=200,
+        initial=default_base_url,
+        widget=forms.TextInput(attrs={"class": "vTextField"}),
+        help_text="Where the API is. https, or http for a server of your own.",
+    )
     api_key = forms.CharField(
         label="API key",
         required=False,
@@ -39,7 +48,7 @@ class AccountForm(forms.ModelForm):
     class Meta:
         model = Account
         fields = ("name", "base_url", "enabled")
-        labels = {"base_url": "Base URL", "enabled": "Switched on"}
+        labels = {"enabled": "Switched on"}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -56,6 +65,7 @@ class AccountForm(forms.ModelForm):
         else:
             self.fields["api_key"].help_text = f"A key is set ({_hint(account)}). Leave empty to keep it."
 
+    @sensitive_variables("key")
     def clean_api_key(self) -> str:
         key: str = self.cleaned_data["api_key"]
         if not all("!" <= character <= "~" for character in key):
@@ -68,6 +78,7 @@ class AccountForm(forms.ModelForm):
         except ValueError as error:
             raise forms.ValidationError(str(error)) from None
 
+    @sensitive_variables()
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         before = Account.objects.filter(pk=self.instance.pk).values_list("base_url", "sealed_key").first()
@@ -148,6 +159,7 @@ class AccountAdmin(RecordsMemberships, admin.ModelAdmin):
             return HttpResponseRedirect(f"{_change_url(replaced)}?{self._ask(saved)}")
         return response
 
+    @method_decorator(sensitive_variables("key", "form"))
     def save_model(self, request: HttpRequest, obj: Account, form: Any, change: bool) -> None:
         key = form.cleaned_data["api_key"]
         had_key = bool(obj.sealed_key)
