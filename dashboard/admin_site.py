@@ -29,7 +29,7 @@ class DashboardAdminSite(AdminSite):
 
         return may_administer(request.user)
 
-    def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., Any]:
+    def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Any:
         """Django sends whoever lacks the right to the sign-in. Who is signed in already gets 404 instead."""
         inner = super().admin_view(view, cacheable)
 

@@ -41,7 +41,7 @@ def queue(redis_server: RedisServer, settings: Any, monkeypatch: pytest.MonkeyPa
 def queued(server: RedisServer) -> int:
     client = Redis.from_url(server.url)
     try:
-        return int(client.llen("celery"))  # type: ignore[arg-type]
+        return int(client.llen("celery"))
     finally:
         client.close()
 

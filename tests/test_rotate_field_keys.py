@@ -48,7 +48,7 @@ def test_nothing_else_of_the_account_is_touched(db: None) -> None:
     before = Account.objects.filter(pk=account.pk).values().get()
     rotate()
     after = Account.objects.filter(pk=account.pk).values().get()
-    changed = {name for name in before if before[name] != after[name]}
+    changed = {name for name, value in before.items() if value != dict(after)[name]}
     assert changed == {"sealed_key", "sealed_fingerprint_key"}
 
 

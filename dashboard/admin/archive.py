@@ -30,7 +30,8 @@ class BoundedPaginator(Paginator):
 
     @cached_property
     def count(self) -> int:
-        return int(self.object_list.order_by()[: self.MOST].count())
+        rows: Any = self.object_list
+        return int(rows.order_by()[: self.MOST].count())
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
@@ -38,8 +39,8 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     paginator = BoundedPaginator
     list_per_page = 50
     sortable_by = ()
-    actions = None
-    ordering = ("-pk",)
+    actions: Any = None
+    ordering: tuple[str, ...] = ("-pk",)
     # Columns that a search compares as a whole, by an index that begins with the account.
     searched: tuple[str, ...] = ()
 
@@ -70,7 +71,8 @@ class ReadOnlyAdmin(admin.ModelAdmin):
             found |= Q(remote_id=int(digits))
         if not found:
             return queryset.none(), False
-        return queryset.filter(found, account_id__in=request.user.visible_account_ids), False
+        accounts = getattr(request.user, "visible_account_ids", ())
+        return queryset.filter(found, account_id__in=accounts), False
 
 
 @admin.register(Country)
