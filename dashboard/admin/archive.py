@@ -40,7 +40,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     list_per_page = 50
     sortable_by = ()
     actions: Any = None
-    ordering: tuple[str, ...] = ("-pk",)
+    ordering = ("-pk",)
     # Columns that a search compares as a whole, by an index that begins with the account.
     searched: tuple[str, ...] = ()
 

@@ -17,7 +17,7 @@ class SyncStateAdmin(ReadOnlyAdmin):
     list_display_links = ("kind",)
     list_select_related = ("account",)
     list_filter = ("account",)
-    ordering = ("account", "kind")
+    ordering = ("pk",)
     exclude = ("body_digest",)
     actions = ("sync_now",)
 
