@@ -110,15 +110,15 @@
 
   // --- the stream
 
-  let send = () => {}, fresh = true;
+  let send = () => {}, settled = 0;
 
   function hear(news) {
     if (news.state) show(news);
     if (news.nudge) nudgeTopic(news.nudge.t);
-    if (fresh && (news.sync || news.state === 'live')) {
-      fresh = false;
+    if (!settled && (news.sync || news.state === 'live')) {
+      settled = performance.now() + SETTLE;
       setTimeout(sync, SETTLE);
-    } else if (news.sync) sync();
+    } else if (news.sync && performance.now() > settled) sync();
   }
 
   function shared() {
