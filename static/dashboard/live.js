@@ -56,7 +56,8 @@
     if (panel) stateOf(panel.id).busy = performance.now();
   });
   document.addEventListener('htmx:beforeSwap', (event) => {
-    const panel = own(event);
+    // This event names the target; who asked stands in the request. A filter or a form may swap a panel as it likes.
+    const panel = own({ detail: event.detail.requestConfig });
     // A filter was set while this answer was on its way: it is the answer to another question.
     if (panel && document.getElementById(panel.id)?.getAttribute('hx-get') !== event.detail.requestConfig.path) {
       event.detail.shouldSwap = false;
