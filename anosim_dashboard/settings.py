@@ -36,6 +36,9 @@ CSRF_TRUSTED_ORIGINS = env_origins("CSRF_TRUSTED_ORIGINS")
 
 ANOSIM_BASE_URL = env("ANOSIM_BASE_URL", "https://www.anosim.net/api/v1")
 ANOSIM_API_KEY = env_secret("ANOSIM_API_KEY")
+# Seconds that a call that spends may take, and seconds after that until "not found" may mean "not bought".
+PURCHASE_DEADLINE_SECONDS = env_int("PURCHASE_DEADLINE_SECONDS", 90, minimum=1, maximum=120)
+PURCHASE_SETTLE_SECONDS = env_int("PURCHASE_SETTLE_SECONDS", 900, minimum=1, maximum=86_400)
 ANOSIM_MAX_CALLS_PER_SECOND = env_int("ANOSIM_MAX_CALLS_PER_SECOND", 4, minimum=1, maximum=50)
 
 INSTALLED_APPS = [

@@ -1,9 +1,11 @@
 """Celery entries. Each loads by id, calls one function and logs one line; arguments are ids."""
 
 import logging
+from uuid import UUID
 
 from anosim_dashboard.celery import app
 
+from .purchases import changing, sending, settling, sweeping
 from .sync import runs, schedule, single
 
 logger = logging.getLogger(__name__)
@@ -15,6 +17,10 @@ def tick() -> None:
     schedule.ensure_states()
     for state_id, number in schedule.claim_due():
         read.apply_async((state_id, number), expires=schedule.QUEUE_SECONDS)
+    for what, purchase_id in sweeping.due():
+        (send_purchase if what == "send" else settle_purchase).apply_async((str(purchase_id),), expires=30)
+    for change_id in sweeping.due_changes():
+        change_booking.apply_async((change_id,), expires=30)
 
 
 @app.task
@@ -33,3 +39,19 @@ def refresh_product(product_id: int) -> None:
 @app.task
 def test_key(account_id: int) -> None:
     logger.info("key of account %s: %s", account_id, single.test_key(account_id))
+
+
+@app.task
+def send_purchase(purchase_id: str) -> None:
+    """Send a queued purchase at most once; whatever runs this twice finds it already on its way."""
+    logger.info("purchase %s: %s", purchase_id, sending.send(UUID(purchase_id)))
+
+
+@app.task
+def settle_purchase(purchase_id: str) -> None:
+    logger.info("purchase %s: %s", purchase_id, settling.settle(UUID(purchase_id)))
+
+
+@app.task
+def change_booking(change_id: int) -> None:
+    logger.info("change %s: %s", change_id, changing.apply(change_id))

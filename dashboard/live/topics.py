@@ -30,7 +30,8 @@ BALANCE = "balance"
 CATALOG = "catalog"
 SIM_CARDS = "sim_cards"
 SYNC = "sync"
-TOPICS = frozenset({SMS, BOOKINGS, ORDERS, BALANCE, CATALOG, SIM_CARDS, SYNC})
+PURCHASES = "purchases"
+TOPICS = frozenset({SMS, BOOKINGS, ORDERS, BALANCE, CATALOG, SIM_CARDS, SYNC, PURCHASES})
 
 CHANNEL = "live"
 PUBLISH_TIMEOUT = 1.0  # seconds that a commit may wait for a Redis that does not answer
@@ -77,9 +78,7 @@ def stored_versions(account_ids: Iterable[int]) -> Versions:
     return list(stored.values_list("account_id", "topic", "version"))
 
 
-def version_of(
-    account_ids: Iterable[int], *topics: str, salt: str = "", stored: Versions | None = None
-) -> str:
+def version_of(account_ids: Iterable[int], *topics: str, salt: str = "", stored: Versions | None = None) -> str:
     """A token of 10 hex digits over the stored versions; an equal token means that nothing moved.
 
     The order of accounts and topics does not matter; the sets themselves do, so that a panel also moves when
@@ -110,9 +109,7 @@ def _redis(url: str) -> Redis:
     """The one client of this process; its pool is safe between threads and notices a fork."""
     # A connection that died idle is opened again once. A time-out is not tried again, since the caller waits.
     retry = Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,))
-    return Redis.from_url(
-        url, socket_timeout=PUBLISH_TIMEOUT, socket_connect_timeout=PUBLISH_TIMEOUT, retry=retry
-    )
+    return Redis.from_url(url, socket_timeout=PUBLISH_TIMEOUT, socket_connect_timeout=PUBLISH_TIMEOUT, retry=retry)
 
 
 def _warn(error: Exception) -> None:

@@ -1,9 +1,9 @@
 from .accounts import Account, BalanceReading, Membership
 from .audit import AuditEvent
 from .bookings import Booking
-from .catalogue import Country, Offer, Product
+from .catalogue import Country, Favourite, Offer, Product
 from .orders import Order
-from .purchases import Purchase
+from .purchases import BookingChange, Purchase, PurchaseStep
 from .sim_cards import SimCard
 from .sms import Sms, SmsGap
 from .sync_state import SyncState
@@ -15,12 +15,15 @@ __all__ = [
     "AuditEvent",
     "BalanceReading",
     "Booking",
+    "BookingChange",
     "Country",
+    "Favourite",
     "Membership",
     "Offer",
     "Order",
     "Product",
     "Purchase",
+    "PurchaseStep",
     "SimCard",
     "Sms",
     "SmsGap",

@@ -55,6 +55,10 @@ class Account(models.Model):
     # Circuit breaker: failures in a row over all kinds, and until when only a probe is let through.
     breaker_failures = models.PositiveIntegerField(default=0, editable=False)
     breaker_until = models.DateTimeField(null=True, blank=True, editable=False)
+    # What may be spent: nothing above the caps (USD; empty: no cap), nothing at all while it is stopped.
+    spending_stopped = models.BooleanField(default=False, help_text="On: nothing is bought, whoever asks.")
+    order_cap_usd = models.DecimalField("cap per purchase", max_digits=10, decimal_places=2, null=True, blank=True)
+    daily_cap_usd = models.DecimalField("cap per day", max_digits=10, decimal_places=2, null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     objects = AccountsQuerySet.as_manager()
@@ -108,6 +112,7 @@ class Membership(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="memberships")
     account = models.ForeignKey(Account, models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=10, choices=Role.choices, default=Role.VIEWER)
+    daily_cap_usd = models.DecimalField("cap per day", max_digits=10, decimal_places=2, null=True, blank=True)
 
     class Meta:
         constraints = [

@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, Self
 
+from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
@@ -55,6 +56,8 @@ class Booking(models.Model):
     state = models.CharField(max_length=40, blank=True)
     extends = models.BigIntegerField(null=True, help_text="Remote id of the booking that this one extends.")
     auto_renewal = models.BooleanField(null=True)
+    # What we set last; where `auto_renewal` differs, it was changed elsewhere.
+    auto_renewal_set = models.BooleanField(null=True)
     # Until when SMS may come: the end while it is open, the moment we learnt of it once it is closed.
     runs_until = models.DateTimeField()
     newest_sms = models.ForeignKey("Sms", models.SET_NULL, null=True, related_name="+")
@@ -64,6 +67,12 @@ class Booking(models.Model):
     # When its own list was read last.
     sms_read_at = models.DateTimeField(null=True)
     first_seen_at = models.DateTimeField(default=timezone.now)
+    # Ours, not the provider's: what it is for, and who looks after it.
+    note = models.CharField(max_length=200, blank=True)
+    labels = models.CharField(max_length=200, blank=True, help_text="Words with commas between them.")
+    assignee = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="assigned_bookings"
+    )
     read_at = models.DateTimeField()
 
     objects = BookingQuerySet.as_manager()

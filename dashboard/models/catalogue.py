@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Self
 
+from django.conf import settings
 from django.db import models
 
 from .accounts import Account
@@ -57,6 +58,19 @@ class Product(models.Model):
 
     def __str__(self) -> str:
         return f"{self.service or 'Every service'}, {self.country}"
+
+
+class Favourite(models.Model):
+    """A product that a person marked with a star."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="favourites")
+    product = models.ForeignKey(Product, models.CASCADE, related_name="favourites")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "product"], name="favourite_once")]
+
+    def __str__(self) -> str:
+        return str(self.product)
 
 
 class Offer(models.Model):

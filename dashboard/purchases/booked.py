@@ -1,0 +1,43 @@
+"""Filing the order that answers a purchase: the rows are there at once, with who bought them and what for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from ..anosim import Listing
+from ..anosim import Order as OrderRecord
+from ..live import topics
+from ..models import Booking, Order, Purchase, SyncState
+from ..sync.save_bookings import save_orders
+
+Kind = SyncState.Kind
+
+
+@dataclass(frozen=True)
+class Filing:
+    purchase: Purchase
+    record: OrderRecord
+    asked_at: datetime
+
+    def words(self) -> str:
+        numbers = [booking.number for booking in self.record.bookings if booking.number]
+        dearer = self.record.price is not None and self.record.price > self.purchase.price_usd
+        said = "Bought." if numbers else "Bought. The numbers follow in a moment."
+        if dearer:
+            said += f" ANOSIM charged ${self.record.price:,.2f}, more than was confirmed."
+        return said
+
+    def save(self) -> None:
+        """Store order and bookings, and link the order; in the transaction of the move to `confirmed`."""
+        account = self.purchase.account
+        listing = Listing((self.record,), 1, 0, "", None)
+        changes = save_orders(account, listing, self.asked_at)
+        order = Order.objects.get(account=account, remote_id=self.record.id)
+        Purchase.objects.filter(pk=self.purchase.pk).update(order=order)
+        if self.purchase.note:
+            Booking.objects.filter(order=order, note="").update(note=self.purchase.note)
+        Booking.objects.filter(order=order, assignee=None).update(assignee=self.purchase.requested_by)
+        topics.touch(account.pk, *changes.topics)
+        SyncState.objects.hurry(account.pk, Kind.BALANCE, Kind.CURRENT, Kind.BOOKINGS, Kind.SMS)
+        self.purchase.order = order

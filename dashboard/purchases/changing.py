@@ -1,0 +1,131 @@
+"""Changes that cost nothing: cancel an Activation, switch auto-renewal. Set to a value, then read back."""
+
+from __future__ import annotations
+
+import logging
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from ..anosim import AnosimError, Client, OutcomeUnknown, TryLater
+from ..encryption import CannotUnseal
+from ..live import topics
+from ..models import Account, Booking, BookingChange, SyncState, User
+from ..sync.clients import spending_client_for
+from ..wording import usd
+from .intents import Declined, may_spend
+
+logger = logging.getLogger(__name__)
+Kind = BookingChange.Kind
+Status = BookingChange.Status
+TRIES = 3
+CLOSED = Booking.CLOSED_STATES
+
+
+def why_not_cancel(booking: Booking) -> str:
+    """Why this booking cannot be cancelled; nothing if it can (anosim-api.md #14)."""
+    if booking.rental_type.lower() != "activation":
+        return "Only Activations can be cancelled."
+    if booking.is_closed or booking.runs_until <= timezone.now():
+        return "The booking has ended."
+    if booking.sms_count:
+        return "An SMS has come: ANOSIM gives no money back any more."
+    return ""
+
+
+def why_not_renew(booking: Booking) -> str:
+    """Why auto-renewal cannot be switched for this booking; nothing if it can (anosim-api.md #17)."""
+    if booking.rental_type.lower() == "activation":
+        return "Activations do not renew."
+    if booking.is_closed or booking.runs_until <= timezone.now():
+        return "The booking has ended."
+    return ""
+
+
+def queue(user: User, account: Account, kind: str, booking: Booking | None = None) -> BookingChange:
+    """Write the change; one that is already on its way is given back. Raises Declined."""
+    if not may_spend(user, account.pk):
+        raise Declined("Your role in this account does not allow this.")
+    if booking is not None and (reason := why_not_cancel(booking) if kind == Kind.CANCEL else why_not_renew(booking)):
+        raise Declined(reason)
+    try:
+        with transaction.atomic():
+            change = BookingChange.objects.create(account=account, booking=booking, kind=kind, requested_by=user)
+            topics.touch(account.pk, topics.BOOKINGS)
+            return change
+    except IntegrityError:
+        return BookingChange.objects.open().get(booking=booking)
+
+
+def apply(pk: int) -> str:
+    """Make the change, once or (harmlessly) more often, and read it back. Gives its status."""
+    change = BookingChange.objects.select_related("account", "booking").filter(pk=pk).first()
+    now = timezone.now()
+    open_ones = BookingChange.objects.open().filter(pk=pk)
+    if change is None or not open_ones.filter(status_at=change.status_at).update(status=Status.SENDING, status_at=now):
+        return "passed"
+    try:
+        words = _make(spending_client_for(change.account), change)
+    except OutcomeUnknown as error:
+        return _end(change, Status.UNKNOWN, f"{error.text} The next reading shows it.")
+    except (AnosimError, CannotUnseal) as error:
+        return _end(change, Status.REFUSED, error.text if isinstance(error, AnosimError) else str(error))
+    return _end(change, Status.DONE, words)
+
+
+def _make(client: Client, change: BookingChange) -> str:
+    error: AnosimError = OutcomeUnknown("It was not tried.")
+    for _ in range(TRIES):
+        try:
+            if change.kind != Kind.CANCEL:
+                return _renew(client, change)
+            if change.booking is not None:
+                return _cancel(client, change.booking)
+        except (OutcomeUnknown, TryLater) as problem:
+            error = problem
+            if isinstance(problem, TryLater) and problem.throttled:
+                break
+    raise error
+
+
+def _cancel(client: Client, booking: Booking) -> str:
+    try:
+        client.cancel_booking(booking.remote_id)
+    except OutcomeUnknown:
+        if client.booking(booking.remote_id).state.strip().lower() not in CLOSED:
+            raise
+    return (
+        "Cancelled. The money comes back."
+        if booking.price_usd is None
+        else f"Cancelled. {usd(booking.price_usd)} back."
+    )
+
+
+def _renew(client: Client, change: BookingChange) -> str:
+    on = change.kind == Kind.RENEWAL_ON
+    booking = change.booking
+    result = client.set_auto_renewal(on, booking.remote_id if booking else None)
+    if not result.success:
+        raise OutcomeUnknown(result.message or "ANOSIM did not say that it was set.")
+    rows = Booking.objects.filter(account=change.account).running().exclude(rental_type__iexact="activation")
+    if booking is not None:
+        rows = rows.filter(pk=booking.pk)
+        now_on = client.booking(booking.remote_id).auto_renewal
+        rows.update(auto_renewal_set=on, auto_renewal=on if now_on is None else now_on)
+        if now_on is not None and now_on != on:
+            raise OutcomeUnknown("ANOSIM took it, but shows the booking unchanged.")
+        return "Auto-renewal is on." if on else "Auto-renewal is off."
+    rows.update(auto_renewal_set=on, auto_renewal=on)
+    count = "" if result.affected is None else f" for {result.affected} bookings"
+    return f"Auto-renewal is {'on' if on else 'off'}{count}."
+
+
+def _end(change: BookingChange, status: str, words: str) -> str:
+    with transaction.atomic():
+        BookingChange.objects.filter(pk=change.pk).update(status=status, words=words[:400], status_at=timezone.now())
+        if status == Status.DONE and change.kind == Kind.CANCEL and change.booking is not None:
+            Booking.objects.filter(pk=change.booking.pk).update(state="Cancelled", runs_until=timezone.now())
+        topics.touch(change.account_id, topics.BOOKINGS)
+    kinds = SyncState.Kind
+    SyncState.objects.hurry(change.account_id, kinds.CURRENT, kinds.BOOKINGS, kinds.BALANCE)
+    return status

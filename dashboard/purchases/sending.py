@@ -1,0 +1,226 @@
+"""Sending a purchase: look, commit, one call, commit. At most one call that can take effect per purchase."""
+
+from __future__ import annotations
+
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import IntegrityError
+from django.utils import timezone
+
+from ..anosim import AnosimError, BadKey, Client, Order, OutcomeUnknown, Product, Refused, TryLater
+from ..encryption import CannotUnseal
+from ..models import Purchase
+from ..sync.clients import spending_client_for
+from . import booked, evidence, presence
+from .failpoints import reach
+from .intents import may_spend
+from .transitions import move
+
+logger = logging.getLogger(__name__)
+Status = Purchase.Status
+Kind = Purchase.Kind
+MOST_ATTEMPTS = 3
+FRESH = 5.0  # seconds between the commit of SENDING and the call; a process that slept longer sends nothing
+NOT_KNOWN = "Not known yet: do not order again. We are looking whether it was bought."
+
+
+def send(pk: UUID) -> str:
+    """Send a queued purchase, if it is still queued and nothing else is in flight. Gives the status it has after.
+
+    At most once: the claim and the status `sending` are committed before the call, and nothing leads back from there
+    but a connection that was provably not made. Whatever is not a clear answer leaves `unknown` behind.
+    """
+    purchase = Purchase.objects.select_related("account", "product", "booking", "requested_by").filter(pk=pk).first()
+    if purchase is None or purchase.status != Status.QUEUED:
+        return purchase.status if purchase else "gone"
+    try:
+        claimed = move(
+            purchase,
+            Status.PREPARING,
+            "Reading price and balance.",
+            attempt=purchase.attempt + 1,
+            sender=presence.me(),
+        )
+    except IntegrityError:
+        return "waits"  # another one in flight; its end rings the bell for this one
+    if not claimed:
+        return "taken"
+    reach("prepare:claimed")
+    look = _prepare(purchase)
+    if look is None:
+        return purchase.status
+    return _call(purchase, look)
+
+
+def _prepare(purchase: Purchase) -> evidence.Look | None:
+    """Look at the provider and decide; None if it is not to be sent now (the purchase has moved then)."""
+    try:
+        client = spending_client_for(purchase.account)
+        product, look = take_look(client, purchase, with_product=True)
+    except (AnosimError, CannotUnseal) as error:
+        _back_or_refused(purchase, error)
+        return None
+    reach("prepare:looked")
+    if reason := _why_not(purchase, product, look):
+        move(purchase, Status.REJECTED, reason)
+        return None
+    return look
+
+
+def take_look(
+    client: Client, purchase: Purchase, *, with_product: bool = False
+) -> tuple[Product | None, evidence.Look]:
+    """Read, at once, what a verdict needs: orders, balance, the extended booking, and the product's price today."""
+    at = timezone.now()
+    booking_id = purchase.booking.remote_id if purchase.booking and purchase.kind == Kind.EXTEND else None
+    with ThreadPoolExecutor(4, thread_name_prefix="look") as readers:
+        orders = readers.submit(client.orders)
+        balance = readers.submit(client.balance)
+        product = readers.submit(client.product, purchase.product.remote_id) if with_product else None
+        booking = readers.submit(client.booking, booking_id) if booking_id is not None else None
+        look = evidence.look_of(orders.result(), at, balance.result(), booking.result() if booking else None)
+        return product.result() if product else None, look
+
+
+def _back_or_refused(purchase: Purchase, error: AnosimError | CannotUnseal) -> None:
+    """A look that failed sends nothing: queued again for a while, or refused where trying again is useless."""
+    words = error.text if isinstance(error, AnosimError) else str(error)
+    hopeless = isinstance(error, BadKey | Refused | CannotUnseal)
+    if hopeless or timezone.now() - purchase.created_at > timedelta(minutes=10):
+        move(purchase, Status.REJECTED, f"Nothing was sent. {words}")
+        return
+    wait = getattr(error, "retry_after", None) or 2.0
+    next_at = timezone.now() + timedelta(seconds=min(wait, 60.0))
+    move(purchase, Status.QUEUED, f"Waiting: {words}", next_check_at=next_at)
+
+
+def _why_not(purchase: Purchase, product: Product | None, look: evidence.Look) -> str:
+    """Why it is not sent after all, in words; the last check before the money goes."""
+    if product is None or product.price is None:
+        return "ANOSIM does not say the price of this product now. Nothing was bought."
+    total = product.price * purchase.amount
+    if total > purchase.price_usd:
+        return f"The price has risen to ${total:,.2f}; you confirmed ${purchase.price_usd:,.2f}. Nothing was bought."
+    if look.balance is not None and look.balance < total:
+        return f"The balance of ${look.balance:,.2f} is not enough for ${total:,.2f}. Nothing was bought."
+    if not may_spend(purchase.requested_by, purchase.account_id):
+        return "Who asked for it may not buy any more. Nothing was bought."
+    return ""
+
+
+def _call(purchase: Purchase, look: evidence.Look) -> str:
+    begun = time.monotonic()
+    reach("send:before-commit")
+    sent = move(
+        purchase,
+        Status.SENDING,
+        "Sent to ANOSIM.",
+        # Read last: a stop switch thrown a moment ago still stops it.
+        only_if={"account__spending_stopped": False, "account__enabled": True},
+        before=look.as_json(),
+        sent_at=timezone.now(),
+    )
+    if not sent:
+        purchase.refresh_from_db(fields=["status", "attempt"])
+        if purchase.status == Status.PREPARING:
+            move(purchase, Status.REJECTED, "Spending was stopped before anything was sent.")
+        return purchase.status
+    reach("send:after-commit")
+    if time.monotonic() - begun > FRESH:
+        # This process slept. Nothing was sent, but by now others may have acted on `sending`: let the lists decide.
+        return _unknown(purchase, "The worker was stopped before the call.")
+    reach("send:before-call")
+    try:
+        order = _spend(spending_client_for(purchase.account), purchase)
+    except TryLater as error:
+        return _not_sent(purchase, error)
+    except (Refused, BadKey) as error:
+        reach("send:after-call")
+        return _unknown(purchase, "ANOSIM refused it; its lists are read to be sure.", refusal=error.text[:400])
+    except OutcomeUnknown as error:
+        reach("send:after-call")
+        return _unknown(purchase, error.text)
+    reach("send:after-call")
+    return _confirmed(purchase, order)
+
+
+def _spend(client: Client, purchase: Purchase) -> Order:
+    booking = purchase.booking
+    if purchase.kind == Kind.ORDER:
+        return client.place_order(purchase.product.remote_id, purchase.amount, purchase.provider_id)
+    if purchase.kind == Kind.REUSE and booking is not None:
+        return client.reuse_booking(booking.remote_id)
+    if purchase.kind == Kind.EXTEND and booking is not None and purchase.minutes is not None:
+        return client.extend_booking(booking.remote_id, purchase.minutes)
+    raise Refused("The purchase is not complete.")
+
+
+def _not_sent(purchase: Purchase, error: TryLater) -> str:
+    """The connection was provably not made: queued again, a few times."""
+    next_at = timezone.now() + timedelta(seconds=2 * purchase.attempt)
+    if purchase.attempt < MOST_ATTEMPTS:
+        move(purchase, Status.QUEUED, error.text, next_check_at=next_at)
+        return purchase.status
+    return _unknown(purchase, error.text, refusal=error.text[:400])
+
+
+def _unknown(purchase: Purchase, words: str, **values: Any) -> str:
+    logger.warning("purchase %s: outcome not known yet", purchase.pk)
+    move(purchase, Status.UNKNOWN, f"{NOT_KNOWN} {words}", next_check_at=timezone.now(), checks=0, **values)
+    reach("unknown:after-commit")
+    return purchase.status
+
+
+def _confirmed(purchase: Purchase, order: Order) -> str:
+    """The answer has an order: store and link it. One that does not look like what we asked for is not believed."""
+    if not _plausible(purchase, order):
+        return _unknown(purchase, f"The answer names order {order.id}, which does not look like this purchase.")
+    row = booked.Filing(purchase, order, timezone.now())
+    reach("result:before-commit")
+    try:
+        move(
+            purchase,
+            Status.CONFIRMED,
+            row.words(),
+            inside=row.save,
+            charged_usd=order.price,
+        )
+    except IntegrityError:
+        return _unknown(purchase, f"Order {order.id} already answers another purchase.")
+    reach("result:after-commit")
+    return purchase.status
+
+
+def _plausible(purchase: Purchase, order: Order) -> bool:
+    if str(order.id) in purchase.before.get("orders", {}):
+        return False
+    return not order.bookings or len(order.bookings) <= purchase.amount
+
+
+def deadline_of(purchase: Purchase) -> datetime:
+    """The moment from which no call of this purchase can be under way any more."""
+    return (purchase.sent_at or purchase.status_at) + timedelta(seconds=settings.PURCHASE_DEADLINE_SECONDS + 30)
+
+
+def sought_of(purchase: Purchase) -> evidence.Sought:
+    """The purchase as it would show in the lists."""
+    product = purchase.product
+    return evidence.Sought(
+        kind=purchase.kind,
+        country=product.country,
+        rental_type=product.rental_type,
+        service=product.service,
+        minutes=purchase.minutes if purchase.kind == Kind.EXTEND else product.duration_minutes,
+        amount=purchase.amount,
+        price=Decimal(purchase.price_usd),
+        sent_at=purchase.sent_at or purchase.status_at,
+        booking_id=purchase.booking.remote_id if purchase.booking else None,
+        number=purchase.booking.number if purchase.booking else "",
+    )

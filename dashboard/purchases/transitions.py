@@ -1,0 +1,60 @@
+"""The only way a purchase moves: compare-and-set on status and attempt, with its step, in a transaction of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from ..live import topics
+from ..models import Purchase, PurchaseStep, User
+
+Status = Purchase.Status
+
+# From where to where. Nothing leads back from sending but to queued, when the connection was provably not made.
+ALLOWED: dict[str, frozenset[str]] = {
+    Status.QUEUED: frozenset({Status.PREPARING, Status.CANCELLED}),
+    Status.PREPARING: frozenset({Status.QUEUED, Status.SENDING, Status.REJECTED}),
+    Status.SENDING: frozenset({Status.CONFIRMED, Status.UNKNOWN, Status.QUEUED}),
+    Status.UNKNOWN: frozenset({Status.CONFIRMED, Status.ABSENT, Status.REJECTED, Status.NEEDS_REVIEW}),
+    Status.NEEDS_REVIEW: frozenset({Status.CONFIRMED, Status.ABSENT}),
+}
+
+
+def move(
+    purchase: Purchase,
+    new: str,
+    words: str = "",
+    *,
+    by: User | None = None,
+    inside: Callable[[], Any] | None = None,
+    only_if: dict[str, Any] | None = None,
+    **values: Any,
+) -> bool:
+    """Move the purchase from the status and attempt that the object has to `new`; false if it has moved meanwhile.
+
+    `values` are columns set with it, `only_if` further conditions of the compare-and-set, `inside` runs in the same
+    transaction after it. The move is durable when this returns. Raises ValueError for a move that is not allowed,
+    IntegrityError where a constraint forbids it (another one in flight), RuntimeError inside another transaction.
+    """
+    old = purchase.status
+    if new not in ALLOWED.get(old, frozenset()):
+        raise ValueError(f"A purchase does not go from {old} to {new}.")
+    now = timezone.now()
+    values |= {"status": new, "status_at": now, "words": words[:400]}
+    mine = Purchase.objects.filter(pk=purchase.pk, status=old, attempt=purchase.attempt, **(only_if or {}))
+    with transaction.atomic(durable=True):
+        if mine.update(**values) != 1:
+            return False
+        attempt = values.get("attempt", purchase.attempt)
+        PurchaseStep.objects.create(
+            purchase=purchase, at=now, old=old, new=new, attempt=attempt, words=words[:400], by=by
+        )
+        if inside is not None:
+            inside()
+        topics.touch(purchase.account_id, topics.PURCHASES)
+    for name, value in values.items():
+        setattr(purchase, name, value)
+    return True
