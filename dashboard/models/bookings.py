@@ -5,11 +5,17 @@ from typing import Any, Self
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 
 from .accounts import Account
 from .orders import Order
 from .visibility import AccountQuerySet
+
+
+def labels_of(text: str) -> list[str]:
+    """Labels typed with commas between them, each once, without spaces around it."""
+    return list(dict.fromkeys(word for part in text.split(",") if (word := " ".join(part.split()))))
 
 
 class BookingQuerySet(AccountQuerySet["Booking"]):
@@ -29,8 +35,19 @@ class BookingQuerySet(AccountQuerySet["Booking"]):
         return self.values_list(
             "id", "account_id", "remote_id", "number", "country", "rental_type", "service", "starts_at",
             "ends_at", "duration_minutes", "state", "runs_until", "sms_count", "newest_sms__code",
+            "labels", "assignee__username",
             named=True,
         )  # fmt: skip
+
+    def labelled(self, label: str) -> Self:
+        """Bookings with this label among theirs, which are stored as "one, two"."""
+        stored = Q(labels=label) | Q(labels__startswith=f"{label}, ") | Q(labels__endswith=f", {label}")
+        return self.filter(stored | Q(labels__contains=f", {label}, "))
+
+    def of_person(self, user_id: int) -> Self:
+        """Bookings that the person looks after or has bought."""
+        bought = Order.objects.filter(purchases__requested_by=user_id).values("pk")
+        return self.filter(Q(assignee=user_id) | Q(order__in=bought))
 
     def sms_wanted(self) -> Self:
         """Bookings whose own SMS list is to be read, the longest wanted first, of these the running ones first."""
@@ -105,6 +122,10 @@ class Booking(models.Model):
 
     def __str__(self) -> str:
         return f"Booking {self.remote_id}"
+
+    @property
+    def label_list(self) -> list[str]:
+        return labels_of(self.labels)
 
     @property
     def is_closed(self) -> bool:

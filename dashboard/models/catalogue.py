@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 
 from .accounts import Account
+from .bookings import Booking
 from .visibility import AccountQuerySet
 
 
@@ -29,6 +30,15 @@ class ProductQuerySet(AccountQuerySet["Product"]):
     def on_sale(self) -> Self:
         """Products of the newest complete list: what left it is kept, but not offered."""
         return self.filter(on_sale=True)
+
+    def like(self, booking: Booking) -> Self:
+        """Products of the booking's account with its country, type and service, shortest first, whatever length."""
+        return self.filter(
+            account=booking.account_id,
+            country=booking.country,
+            service=booking.service,
+            rental_type=booking.rental_type,
+        ).order_by("duration_minutes", "pk")
 
 
 class Product(models.Model):

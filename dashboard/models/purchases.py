@@ -197,6 +197,12 @@ class BookingChange(models.Model):
             models.UniqueConstraint(
                 fields=["booking"], condition=Q(status__in=["queued", "sending"]), name="booking_change_once"
             ),
+            # Likewise of all bookings of an account.
+            models.UniqueConstraint(
+                fields=["account"],
+                condition=Q(booking=None, status__in=["queued", "sending"]),
+                name="account_change_once",
+            ),
         ]
         indexes = [
             models.Index(

@@ -22,12 +22,20 @@ class User(AbstractUser):
         verbose_name_plural = "people"
 
     @cached_property
-    def visible_account_ids(self) -> tuple[int, ...]:
-        """Ids of the accounts that this person may read. One query in the life of the object, which is one request."""
+    def roles(self) -> dict[int, str]:
+        """Role by id of the accounts that this person may read; an admin has the manager's in all of them.
+
+        One query in the life of the object, which is one request.
+        """
         from .accounts import Account, Membership
 
         if not self.is_active:
-            return ()
+            return {}
         if self.is_superuser:
-            return tuple(Account.objects.order_by("pk").values_list("pk", flat=True))
-        return tuple(Membership.objects.filter(user=self).order_by("account").values_list("account_id", flat=True))
+            return dict.fromkeys(Account.objects.order_by("pk").values_list("pk", flat=True), Membership.Role.MANAGER)
+        return dict(Membership.objects.filter(user=self).order_by("account").values_list("account_id", "role"))
+
+    @property
+    def visible_account_ids(self) -> tuple[int, ...]:
+        """Ids of the accounts that this person may read."""
+        return tuple(self.roles)
