@@ -35,9 +35,14 @@ class Filing:
         changes = save_orders(account, listing, self.asked_at)
         order = Order.objects.get(account=account, remote_id=self.record.id)
         Purchase.objects.filter(pk=self.purchase.pk).update(order=order)
-        if self.purchase.note:
-            Booking.objects.filter(order=order, note="").update(note=self.purchase.note)
-        Booking.objects.filter(order=order, assignee=None).update(assignee=self.purchase.requested_by)
+        dedicate(self.purchase, order)
         topics.touch(account.pk, *changes.topics)
         SyncState.objects.hurry(account.pk, Kind.BALANCE, Kind.CURRENT, Kind.BOOKINGS, Kind.SMS)
         self.purchase.order = order
+
+
+def dedicate(purchase: Purchase, order: Order) -> None:
+    """Give the order's bookings the purpose and the person of the purchase, where they have none yet."""
+    if purchase.note:
+        Booking.objects.filter(order=order, note="").update(note=purchase.note)
+    Booking.objects.filter(order=order, assignee=None).update(assignee=purchase.requested_by)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from ..anosim import AnosimError, Client, OutcomeUnknown, TryLater
+from ..anosim import AnosimError, Client, OutcomeUnknown, Refused, TryLater, Unreadable
 from ..encryption import CannotUnseal
 from ..live import topics
 from ..models import Account, Booking, BookingChange, SyncState, User
@@ -19,7 +20,8 @@ logger = logging.getLogger(__name__)
 Kind = BookingChange.Kind
 Status = BookingChange.Status
 TRIES = 3
-CLOSED = Booking.CLOSED_STATES
+# States of a booking whose money came back.
+GIVEN_BACK = Booking.CLOSED_STATES - {"ended", "expired"}
 
 
 def why_not_cancel(booking: Booking) -> str:
@@ -42,8 +44,17 @@ def why_not_renew(booking: Booking) -> str:
     return ""
 
 
-def queue(user: User, account: Account, kind: str, booking: Booking | None = None) -> BookingChange:
-    """Write the change; one that is already on its way is given back. Raises Declined."""
+def queue(
+    user: User,
+    account: Account,
+    kind: str,
+    booking: Booking | None = None,
+    also: Callable[[BookingChange], object] | None = None,
+) -> BookingChange:
+    """Write the change, with what `also` writes about it; the same one on its way already is given back.
+
+    Without a booking it is about all of the account. Raises Declined.
+    """
     if not may_spend(user, account.pk):
         raise Declined("Your role in this account does not allow this.")
     if booking is not None and (reason := why_not_cancel(booking) if kind == Kind.CANCEL else why_not_renew(booking)):
@@ -51,10 +62,15 @@ def queue(user: User, account: Account, kind: str, booking: Booking | None = Non
     try:
         with transaction.atomic():
             change = BookingChange.objects.create(account=account, booking=booking, kind=kind, requested_by=user)
+            if also is not None:
+                also(change)
             topics.touch(account.pk, topics.BOOKINGS)
             return change
     except IntegrityError:
-        return BookingChange.objects.open().get(booking=booking)
+        known = BookingChange.objects.open().filter(account=account, booking=booking).first()
+    if known is None or known.kind != kind:
+        raise Declined("Another change is on its way. Wait until it is done, then try again.")
+    return known
 
 
 def apply(pk: int) -> str:
@@ -74,6 +90,7 @@ def apply(pk: int) -> str:
 
 
 def _make(client: Client, change: BookingChange) -> str:
+    doubt: OutcomeUnknown | None = None
     error: AnosimError = OutcomeUnknown("It was not tried.")
     for _ in range(TRIES):
         try:
@@ -81,19 +98,23 @@ def _make(client: Client, change: BookingChange) -> str:
                 return _renew(client, change)
             if change.booking is not None:
                 return _cancel(client, change.booking)
-        except (OutcomeUnknown, TryLater) as problem:
+        except OutcomeUnknown as problem:
+            error = doubt = problem
+        except TryLater as problem:
             error = problem
-            if isinstance(problem, TryLater) and problem.throttled:
+            if problem.throttled:
                 break
-    raise error
+    # What was sent once may have taken effect, whatever the tries after it met.
+    raise doubt or error
 
 
 def _cancel(client: Client, booking: Booking) -> str:
     try:
         client.cancel_booking(booking.remote_id)
-    except OutcomeUnknown:
-        if client.booking(booking.remote_id).state.strip().lower() not in CLOSED:
-            raise
+    except (OutcomeUnknown, Refused) as error:
+        # A refusal may be the answer to our own second try.
+        if not _gave_back(client, booking):
+            raise error
     return (
         "Cancelled. The money comes back."
         if booking.price_usd is None
@@ -107,24 +128,41 @@ def _renew(client: Client, change: BookingChange) -> str:
     result = client.set_auto_renewal(on, booking.remote_id if booking else None)
     if not result.success:
         raise OutcomeUnknown(result.message or "ANOSIM did not say that it was set.")
+    now_on = _read_back(client, booking) if booking else None
     rows = Booking.objects.filter(account=change.account).running().exclude(rental_type__iexact="activation")
     if booking is not None:
         rows = rows.filter(pk=booking.pk)
-        now_on = client.booking(booking.remote_id).auto_renewal
-        rows.update(auto_renewal_set=on, auto_renewal=on if now_on is None else now_on)
-        if now_on is not None and now_on != on:
-            raise OutcomeUnknown("ANOSIM took it, but shows the booking unchanged.")
-        return "Auto-renewal is on." if on else "Auto-renewal is off."
-    rows.update(auto_renewal_set=on, auto_renewal=on)
-    count = "" if result.affected is None else f" for {result.affected} bookings"
+    # What was asked for before this moment shows how it was.
+    rows.update(auto_renewal_set=on, auto_renewal=on if now_on is None else now_on, read_at=timezone.now())
+    if now_on is not None and now_on != on:
+        raise OutcomeUnknown("ANOSIM took it, but shows the booking unchanged.")
+    count = "" if booking or result.affected is None else f" for {result.affected} bookings"
     return f"Auto-renewal is {'on' if on else 'off'}{count}."
+
+
+def _gave_back(client: Client, booking: Booking) -> bool:
+    """Whether the provider shows the booking as cancelled. Raises OutcomeUnknown when it cannot be read."""
+    try:
+        return client.booking(booking.remote_id).state.strip().lower() in GIVEN_BACK
+    except (TryLater, Unreadable) as error:
+        raise OutcomeUnknown(error.text) from error
+
+
+def _read_back(client: Client, booking: Booking) -> bool | None:
+    """What the provider shows; None where it does not show it or does not answer."""
+    try:
+        return client.booking(booking.remote_id).auto_renewal
+    except AnosimError:
+        return None
 
 
 def _end(change: BookingChange, status: str, words: str) -> str:
     with transaction.atomic():
         BookingChange.objects.filter(pk=change.pk).update(status=status, words=words[:400], status_at=timezone.now())
         if status == Status.DONE and change.kind == Kind.CANCEL and change.booking is not None:
-            Booking.objects.filter(pk=change.booking.pk).update(state="Cancelled", runs_until=timezone.now())
+            Booking.objects.filter(pk=change.booking.pk).update(
+                state="Cancelled", runs_until=timezone.now(), read_at=timezone.now()
+            )
         topics.touch(change.account_id, topics.BOOKINGS)
     kinds = SyncState.Kind
     SyncState.objects.hurry(change.account_id, kinds.CURRENT, kinds.BOOKINGS, kinds.BALANCE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
@@ -53,12 +54,13 @@ def may_spend(user: User, account_id: int) -> bool:
     return user.is_superuser or Membership.objects.filter(user=user, account_id=account_id, role__in=roles).exists()
 
 
-def queue(wish: Wish) -> Purchase:
+def queue(wish: Wish, also: Callable[[Purchase], object] | None = None) -> Purchase:
     """Write the purchase; the same token gives the same purchase, however often and from however many tabs it comes.
 
-    Committed when this returns; the caller rings the worker's bell. Raises Declined.
+    Committed when this returns, with what `also` writes about a new purchase; the caller rings the worker's bell.
+    Raises Declined.
     """
-    known = Purchase.objects.filter(token=wish.token, requested_by=wish.user).first()
+    known = _by_token(wish)
     if known is not None:
         return known
     _check(wish)
@@ -68,18 +70,34 @@ def queue(wish: Wish) -> Purchase:
             _reserve(wish)
             purchase.save(force_insert=True)
             PurchaseStep.objects.create(purchase=purchase, new=purchase.status, words="Asked for.", by=wish.user)
+            if also is not None:
+                also(purchase)
             topics.touch(purchase.account_id, topics.PURCHASES)
             reach("queue:before-commit")
     except IntegrityError:
         # The same form, a moment earlier.
-        return Purchase.objects.get(token=wish.token, requested_by=wish.user)
+        known = _by_token(wish)
+        if known is None:
+            raise
+        return known
     reach("queue:after-commit")
     return purchase
 
 
-def withdraw(purchase: Purchase, user: User) -> bool:
-    """Take back a purchase that is still waiting; false once it is on its way."""
-    return transitions.move(purchase, Purchase.Status.CANCELLED, "Taken back before anything was sent.", by=user)
+def withdraw(purchase: Purchase, user: User, also: Callable[[], object] | None = None) -> bool:
+    """Take back a purchase that is still waiting, with what `also` writes; false once it is on its way."""
+    if purchase.status != Purchase.Status.QUEUED:
+        return False
+    words = "Taken back before anything was sent."
+    return transitions.move(purchase, Purchase.Status.CANCELLED, words, by=user, inside=also)
+
+
+def _by_token(wish: Wish) -> Purchase | None:
+    """The purchase that this form already is. Somebody else's form is declined, whatever it holds."""
+    known = Purchase.objects.filter(token=wish.token).first()
+    if known is not None and known.requested_by_id != wish.user.pk:
+        raise Declined("This form was sent by somebody else already. Nothing was bought; try again.", "token")
+    return known
 
 
 def _purchase(wish: Wish) -> Purchase:
@@ -103,23 +121,33 @@ def _purchase(wish: Wish) -> Purchase:
 
 def _check(wish: Wish) -> None:
     account, product = wish.product.account, wish.product
-    if not may_spend(wish.user, account.pk):
-        raise Declined("Your role in this account does not allow buying.")
-    if not account.enabled:
-        raise Declined(f"{account.name} is paused: nothing is bought.")
-    if account.spending_stopped:
-        raise Declined(f"Spending is stopped for {account.name}. An admin can switch it on again.")
-    if not product.on_sale or product.price_usd is None:
-        raise Declined("ANOSIM does not offer this product any more.")
+    if reason := why_not_buy(wish.user, product):
+        raise Declined(reason)
     if not 1 <= wish.amount <= MOST_NUMBERS:
         raise Declined(f"Between 1 and {MOST_NUMBERS} numbers can be ordered at once.", "amount")
-    if wish.price != product.price_usd * wish.amount:
-        now = product.price_usd * wish.amount
+    now = (product.price_usd or Decimal(0)) * wish.amount
+    if wish.price != now:
         raise Declined(f"The price has changed: it is ${now:,.2f} now. Nothing was bought.", "price")
     if account.balance_usd is not None and account.balance_usd < wish.price:
         raise Declined(f"The balance of ${account.balance_usd:,.2f} is not enough for ${wish.price:,.2f}.")
     if wish.booking is not None:
         _check_booking(wish.booking, wish.kind)
+
+
+def why_not_buy(user: User, product: Product) -> str:
+    """Why this person cannot buy this product now, whatever the amount; nothing if they can."""
+    account = product.account
+    if not may_spend(user, account.pk):
+        return "Your role in this account does not allow buying."
+    if not account.enabled:
+        return f"{account.name} is paused: nothing is bought."
+    if not account.sealed_key:
+        return f"{account.name} has no API key. An admin can put one in."
+    if account.spending_stopped:
+        return f"Spending is stopped for {account.name}. An admin can switch it on again."
+    if not product.on_sale or product.price_usd is None:
+        return "ANOSIM does not offer this product any more."
+    return ""
 
 
 def _check_booking(booking: Booking, kind: str) -> None:
@@ -153,14 +181,27 @@ def _reserve(wish: Wish) -> None:
     account = Account.objects.select_for_update(of=("self",)).get(pk=wish.product.account_id)
     if account.order_cap_usd is not None and wish.price > account.order_cap_usd:
         raise Declined(f"${wish.price:,.2f} is above the cap of ${account.order_cap_usd:,.2f} for one purchase.")
+    for whose, cap, spent in _daily_caps(wish.user, account):
+        _within(whose, cap, spent, wish.price)
+
+
+def left_today(user: User, account: Account) -> Decimal | None:
+    """USD that this person may still spend in the account today; None without a cap. At most three queries."""
+    lefts = [max(cap - spent, Decimal(0)) for _, cap, spent in _daily_caps(user, account)]
+    return min(lefts, default=None)
+
+
+def _daily_caps(user: User, account: Account) -> Iterator[tuple[str, Decimal, Decimal]]:
+    """The caps that are set: whose, how much, and what of it is spent today."""
     today = Purchase.objects.filter(account=account, created_at__gte=day_start(timezone.now())).counted()
-    _within("of the account", account.daily_cap_usd, today.sum(), wish.price)
-    mine = Membership.objects.filter(user=wish.user, account=account).first()
-    if mine is not None:
-        _within("of yours", mine.daily_cap_usd, today.filter(requested_by=wish.user).sum(), wish.price)
+    if account.daily_cap_usd is not None:
+        yield "of the account", account.daily_cap_usd, today.sum()
+    mine = Membership.objects.filter(user=user, account=account).first()
+    if mine is not None and mine.daily_cap_usd is not None:
+        yield "of yours", mine.daily_cap_usd, today.filter(requested_by=user).sum()
 
 
-def _within(whose: str, cap: Decimal | None, spent: Decimal, price: Decimal) -> None:
-    if cap is not None and spent + price > cap:
+def _within(whose: str, cap: Decimal, spent: Decimal, price: Decimal) -> None:
+    if spent + price > cap:
         left = max(cap - spent, Decimal(0))
         raise Declined(f"${price:,.2f} is above what is left of the daily cap {whose}: ${left:,.2f} of ${cap:,.2f}.")

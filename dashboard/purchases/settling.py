@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import timedelta
 from uuid import UUID
 
@@ -46,16 +47,36 @@ def settle(pk: UUID) -> str:
     return purchase.status
 
 
-def decide_by_hand(purchase: Purchase, user: User, reason: str, order: Order | None) -> bool:
-    """A manager's word on a purchase that needs review: it is this order, or it was not bought. With a reason."""
+def decide_by_hand(
+    purchase: Purchase, user: User, reason: str, order: Order | None, also: Callable[[], object] | None = None
+) -> bool:
+    """A manager's word on a purchase that needs review: it is this order, or it was not bought. With a reason.
+
+    False if it was decided meanwhile. Committed with what `also` writes. Raises ValueError without a reason,
+    IntegrityError if the order answers another purchase.
+    """
     reason = reason.strip()
     if not reason:
         raise ValueError("A decision needs a reason.")
     words = f"{user.get_username()}: {reason}"
     if order is None:
-        return move(purchase, Status.ABSENT, words, by=user, next_check_at=None)
+        return move(purchase, Status.ABSENT, words, by=user, inside=also, next_check_at=None)
+    mine = order
+
+    def inside() -> None:
+        booked.dedicate(purchase, mine)
+        if also is not None:
+            also()
+
     return move(
-        purchase, Status.CONFIRMED, words, by=user, order=order, charged_usd=order.price_usd, next_check_at=None
+        purchase,
+        Status.CONFIRMED,
+        words,
+        by=user,
+        inside=inside,
+        order=order,
+        charged_usd=order.price_usd,
+        next_check_at=None,
     )
 
 
