@@ -215,6 +215,11 @@ class BookingChange(models.Model):
     def __str__(self) -> str:
         return self.get_kind_display()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it is still on its way."""
+        return self.status in (self.Status.QUEUED, self.Status.SENDING)
+
 
 def day_start(now: datetime) -> datetime:
     """Midnight in settings.TIME_ZONE, as aware UTC-comparable time: where the caps' day begins."""

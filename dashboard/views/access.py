@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import Http404, HttpRequest
 
-from ..models import Booking, Order, Product, User
+from ..models import Account, Booking, Membership, Order, Product, User
 from ..models.visibility import AccountQuerySet
 
 Row = TypeVar("Row", bound=Model)
@@ -17,6 +18,27 @@ Row = TypeVar("Row", bound=Model)
 def may_administer(user: User | AnonymousUser) -> bool:
     """People, accounts and keys are kept by admins only."""
     return user.is_active and user.is_superuser
+
+
+def may_act(user: Any, account_id: int) -> bool:
+    """Operators, managers and admins act on an account's bookings; viewers read."""
+    return role_in(user, account_id) in (Membership.Role.OPERATOR, Membership.Role.MANAGER)
+
+
+def may_manage(user: Any, account_id: int) -> bool:
+    """What touches all bookings of an account is for its managers and for admins."""
+    return role_in(user, account_id) == Membership.Role.MANAGER
+
+
+def role_in(user: Any, account_id: int) -> str:
+    """The person's role in the account, an admin's being the manager's; empty for a stranger."""
+    roles: dict[int, str] = getattr(user, "roles", {})
+    return roles.get(account_id, "")
+
+
+def accounts_acted_on(user: Any) -> frozenset[int]:
+    """Ids of the accounts whose bookings the person may act on."""
+    return frozenset(pk for pk in getattr(user, "roles", {}) if may_act(user, pk))
 
 
 def accounts_in_view(request: HttpRequest) -> tuple[int, ...]:
@@ -32,7 +54,25 @@ def accounts_in_view(request: HttpRequest) -> tuple[int, ...]:
 
 def booking_for(user: Any, pk: int) -> Booking:
     """The booking, with its order, account and newest SMS. Raises Http404 for a stranger's."""
-    return _visible(Booking.objects.select_related("order", "account", "newest_sms"), user, pk)
+    return _visible(Booking.objects.select_related("order", "account", "newest_sms", "assignee"), user, pk)
+
+
+def booking_to_act_on(user: Any, pk: int) -> Booking:
+    """The booking, for who may change it. Raises Http404 for a stranger's, PermissionDenied for who only reads."""
+    found = booking_for(user, pk)
+    if not may_act(user, found.account_id):
+        raise PermissionDenied
+    return found
+
+
+def account_to_manage(user: Any, pk: int) -> Account:
+    """The account, for its managers. Raises Http404 for a stranger's, PermissionDenied for its other members."""
+    found = Account.objects.visible_to(user).filter(pk=pk).first() if pk < 2**63 else None
+    if found is None:
+        raise Http404
+    if not may_manage(user, found.pk):
+        raise PermissionDenied
+    return found
 
 
 def order_for(user: Any, pk: int) -> Order:
