@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 PATIENCE = 1.0
 
 
-def enqueue(task: Any, *ids: int, expires: float | None = None) -> bool:
+def enqueue(task: Any, *ids: int | str, expires: float | None = None) -> bool:
     """Put `task(*ids)` into the queue; true when the queue has it, false when the queue is away.
 
     The work is dropped if no worker took it within `expires` seconds. Never raises because of the queue, and

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django.db.models import Q
@@ -11,10 +12,13 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from ..live import topics
-from ..local_time import Clock
-from ..models import Booking, Sms, SmsGap
+from ..local_time import Clock, iso
+from ..models import Booking, BookingChange, Purchase, Sms, SmsGap
 from ..wording import code_halves, country_name, flag_code, number_text, rental_type_text, service_text
-from .access import booking_for
+from .access import booking_for, may_act
+from .booking_actions import actions_of, renewal_words
+from .booking_history import bought_by, changes_of, extensions_of, history_of, purchases_of
+from .buying import again_of_bookings
 from .paging import Sort, page_of
 from .panels import Context, Panel
 from .rows import badge, countdown, flag_urls, sms_rows
@@ -22,6 +26,8 @@ from .rows import badge, countdown, flag_urls, sms_rows
 SORTS = (Sort("newest", "Newest first", "received_at"),)
 # Gaps said in the notice; more are summed up by these.
 GAPS = 3
+# So long the head of the page says how a change ended; the history keeps it.
+TOLD_FOR = timedelta(minutes=10)
 
 
 @require_safe
@@ -39,6 +45,15 @@ def _booking(request: HttpRequest, pk: int) -> Booking:
     return known[pk]
 
 
+def _deeds(request: HttpRequest, pk: int) -> tuple[list[BookingChange], list[Purchase]]:
+    """Changes and purchases of the booking, newest first. Two queries in the life of the request."""
+    known: dict[int, tuple[list[BookingChange], list[Purchase]]] = request.__dict__.setdefault("_deeds", {})
+    if pk not in known:
+        found = _booking(request, pk)
+        known[pk] = changes_of(found), purchases_of(found)
+    return known[pk]
+
+
 def _build_hero(request: HttpRequest, pk: int) -> Context:
     found = _booking(request, pk)
     clock = Clock()
@@ -46,8 +61,16 @@ def _build_hero(request: HttpRequest, pk: int) -> Context:
     newest = found.newest_sms
     mood, state = badge(found.state, running, found.sms_count, bool(newest and newest.code))
     head, tail = code_halves(newest.code if newest else "")
+    changes, purchases = _deeds(request, pk)
+    change = changes[0] if changes else None
+    acts = may_act(request.user, found.account_id)
     return {
         "booking": found,
+        "bought_by": bought_by(found, purchases),
+        "change": change if change and (change.is_open or clock.at - change.status_at < TOLD_FOR) else None,
+        "open_purchases": [each for each in purchases if each.booking_id == found.pk and each.is_open],
+        "actions": actions_of(found, change) if acts else [],
+        "again": again_of_bookings(found.account_id, [found]) if acts else None,
         "number_text": number_text(found.number),
         "flag": flag_urls() + flag_code(found.country),
         "country": country_name(found.country),
@@ -70,6 +93,10 @@ def _build_thread(request: HttpRequest, pk: int) -> Context:
     rows = sms_rows(page.rows, clock, {})
     for row in rows:
         row["clock"] = clock.clock(row["received_at"])
+    changes, purchases = _deeds(request, pk)
+    history = history_of(found, changes, purchases)
+    for each in history:
+        each |= {"iso": iso(each["at"]), "clock": clock.clock(each["at"])}
     return {
         "booking": found,
         "page": page,
@@ -77,6 +104,11 @@ def _build_thread(request: HttpRequest, pk: int) -> Context:
         "running": found.runs_until > clock.at,
         "path": reverse("booking", args=[found.pk]),
         "relatives": _relatives(found),
+        "bought_by": bought_by(found, purchases),
+        "extensions": extensions_of(found, purchases),
+        "renewal": renewal_words(found),
+        "history": history,
+        "may_act": may_act(request.user, found.account_id),
         "gaps": _gaps(found),
     }
 
@@ -103,10 +135,19 @@ def _gaps(found: Booking) -> list[SmsGap]:
     return list(gaps.order_by("-found_at")[:GAPS])
 
 
+def _hero_salt(request: HttpRequest, pk: int) -> str:
+    """Also whether the result of the latest change is still told."""
+    changes, _ = _deeds(request, pk)
+    told = bool(changes) and Clock().at - changes[0].status_at < TOLD_FOR
+    return f"{_salt(request, pk)} {told}"
+
+
 def _salt(request: HttpRequest, pk: int) -> str:
     """Whether it runs: that ends by time alone."""
     return str(_booking(request, pk).runs_until > Clock().at)
 
 
-HERO = Panel("booking-hero", (topics.BOOKINGS,), _build_hero, salt=_salt, keeps_query=False)
-THREAD = Panel("booking", (topics.BOOKINGS, topics.SMS, topics.SYNC), _build_thread, salt=_salt)
+HERO = Panel(
+    "booking-hero", (topics.BOOKINGS, topics.PURCHASES, topics.CATALOG), _build_hero, salt=_hero_salt, keeps_query=False
+)
+THREAD = Panel("booking", (topics.BOOKINGS, topics.SMS, topics.PURCHASES, topics.SYNC), _build_thread, salt=_salt)

@@ -13,11 +13,11 @@ from django.views.decorators.http import require_safe
 from ..live import topics
 from ..local_time import Clock
 from ..models import Booking, Country
-from ..models.bookings import BookingQuerySet
+from ..models.bookings import BookingQuerySet, labels_of
 from ..wording import country_name
-from .access import accounts_in_view
+from .access import accounts_acted_on, accounts_in_view, may_manage
 from .inbox import of_number, services_of
-from .paging import Sort, page_of
+from .paging import Sort, first_rows, page_of
 from .panels import Context, Panel
 from .parameters import choice_of, text_of
 from .rows import booking_rows
@@ -36,7 +36,10 @@ SHOW = {
     "ended": ("Ended", (ENDED, NEWEST, OLDEST)),
 }
 TYPES = ("Activation", "RentalService", "RentalFull")
-FILTERS = ("q", "account", "type", "country", "service")
+FILTERS = ("q", "account", "type", "country", "service", "label", "whose")
+WHOSE = {"": "Everybody's", "mine": "Mine"}
+# Labels offered as a filter are those of so many newest bookings.
+LABELS_OF = 500
 
 
 @require_safe
@@ -58,6 +61,10 @@ def found(request: HttpRequest, clock: Clock) -> BookingQuerySet:
     for field, name in (("rental_type", "type"), ("country", "country"), ("service", "service")):
         if wanted := text_of(request.GET, name, 500):
             rows = rows.filter(**{field: wanted})
+    if label := text_of(request.GET, "label", 200):
+        rows = rows.labelled(label)
+    if text_of(request.GET, "whose") == "mine":
+        rows = rows.of_person(request.user.pk or 0)
     if q := text_of(request.GET, "q"):
         rows = rows.filter(_matching(q))
     return rows
@@ -68,12 +75,15 @@ def _show(request: HttpRequest) -> str:
 
 
 def _matching(q: str) -> Q:
-    """Part of a service, a number in any grouping, or the provider's id of the booking."""
+    """Part of a service, note or label, a number in any grouping, or the provider's id of the booking."""
     digits = re.sub(r"[\s+()/.-]", "", q)
+    words = Q(note__icontains=q) | Q(labels__icontains=q)
     if not (digits.isascii() and digits.isdecimal()):
-        return Q(service__icontains=q)
-    number = of_number(q)
-    return number | Q(remote_id=int(digits)) if len(digits) < 19 and not q.startswith("+") else number
+        return words | Q(service__icontains=q)
+    if q.startswith("+"):
+        return of_number(q)
+    found = words | of_number(q)
+    return found | Q(remote_id=int(digits)) if len(digits) < 19 else found
 
 
 def _build(request: HttpRequest) -> Context:
@@ -83,7 +93,7 @@ def _build(request: HttpRequest) -> Context:
     names = {account.pk: account.name for account in accounts} if len(accounts) > 1 else {}
     return {
         "page": page,
-        "rows": booking_rows(page.rows, clock, names),
+        "rows": booking_rows(page.rows, clock, names, accounts_acted_on(request.user)),
         "show": _show(request),
         "filtered": any(text_of(request.GET, name) for name in FILTERS),
     }
@@ -103,10 +113,20 @@ def _form(request: HttpRequest) -> Context:
         "types": _with(values["type"], TYPES),
         "countries": sorted(_with(values["country"], countries), key=country_name),
         "services": _with(values["service"], services_of(in_view)),
+        "labels": _with(values["label"], _labels(in_view)),
+        "whose": list(WHOSE.items()),
         "accounts": accounts_of(request),
+        "managed": [account for account in accounts_of(request) if may_manage(request.user, account.pk)],
         "sort": choice_of(request.GET, "sort", tuple(sort.key for sort in sorts)),
         "sorts": sorts,
     }
+
+
+def _labels(accounts: tuple[int, ...]) -> list[str]:
+    """Labels of the newest bookings, by name. One query."""
+    rows = Booking.objects.of_accounts(accounts).values_list("labels", flat=True)
+    newest = first_rows(rows, ("-remote_id",), LABELS_OF)
+    return sorted({label for text in set(newest) for label in labels_of(text)}, key=str.casefold)
 
 
 def _with(chosen: str, offered: Any) -> list[str]:

@@ -15,7 +15,7 @@ from ..live import topics
 from ..local_time import Clock, iso
 from ..models import BalanceReading, Booking, Order, Sms, SyncState
 from ..sync.health import is_stale, stale_at
-from .access import accounts_in_view, may_administer
+from .access import accounts_acted_on, accounts_in_view, may_administer
 from .bookings import next_end
 from .paging import first_rows
 from .panels import Context, Panel
@@ -117,7 +117,7 @@ def _build_running(request: HttpRequest) -> Context:
     rows = Booking.objects.of_accounts(accounts_in_view(request)).running(clock.at).for_list()
     soonest = first_rows(rows, ("runs_until", "id"), RUNNING + 1)
     return {
-        "rows": booking_rows(soonest[:RUNNING], clock, _names(request)),
+        "rows": booking_rows(soonest[:RUNNING], clock, _names(request), accounts_acted_on(request.user)),
         "more": len(soonest) > RUNNING,
     }
 

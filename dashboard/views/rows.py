@@ -6,7 +6,7 @@ here and escaped there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from datetime import datetime
 from itertools import groupby
 from typing import Any
@@ -16,6 +16,7 @@ from django.urls import reverse
 
 from ..foreign_text import beginning, visible
 from ..local_time import Clock, iso
+from ..models.bookings import labels_of
 from ..wording import (
     code_halves,
     country_name,
@@ -78,8 +79,10 @@ def by_day(rows: list[Row], clock: Clock) -> list[tuple[str, list[Row]]]:
     return [(clock.day_name(day), list(of_day)) for day, of_day in days]
 
 
-def booking_rows(bookings: Iterable[Any], clock: Clock, accounts: Mapping[int, str]) -> list[Row]:
-    """Rows of bookings as `BookingQuerySet.for_list` gives them."""
+def booking_rows(
+    bookings: Iterable[Any], clock: Clock, accounts: Mapping[int, str], acted_on: Container[int] = ()
+) -> list[Row]:
+    """Rows of bookings as `BookingQuerySet.for_list` gives them; with a menu in the accounts `acted_on`."""
     base = reverse("bookings")
     flags = flag_urls()
     rows = []
@@ -106,6 +109,9 @@ def booking_rows(bookings: Iterable[Any], clock: Clock, accounts: Mapping[int, s
                 "code_head": head,
                 "code_tail": tail,
                 "sms_count": booking.sms_count,
+                "labels": labels_of(booking.labels) if booking.labels else (),
+                "assignee": booking.assignee__username or "",
+                "menu": booking.account_id in acted_on,
                 "end": iso(booking.runs_until),
                 "ended": clock.relative(booking.runs_until),
                 "left": countdown(booking.starts_at, booking.ends_at, clock) if running else None,
@@ -147,12 +153,6 @@ def countdown(starts_at: datetime | None, ends_at: datetime | None, clock: Clock
         "ends": iso(ends_at),
         "share": max(0, min(100, round(share))),
         "text": left_text(left),
-        "mood": "over"
-        if seconds <= 0
-        else "end"
-        if seconds <= VERY_SOON
-        else "warn"
-        if seconds <= SOON
-        else "",
+        "mood": "over" if seconds <= 0 else "end" if seconds <= VERY_SOON else "warn" if seconds <= SOON else "",
         "title": clock.full(ends_at),
     }

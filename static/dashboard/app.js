@@ -204,13 +204,25 @@
   on('toggle', (event) => {
     const menu = event.target;
     if (event.newState !== 'open' || !menu.matches?.('.menu')) return;
-    const box = $(`[popovertarget="${CSS.escape(menu.id)}"]`)?.getBoundingClientRect();
+    const box = (menu.opener || $(`[popovertarget="${CSS.escape(menu.id)}"]`))?.getBoundingClientRect();
     if (!box) return;
     const below = box.bottom + 4 + menu.offsetHeight < innerHeight;
     menu.style.left = `${Math.max(8, Math.min(box.right - menu.offsetWidth, root.clientWidth - menu.offsetWidth - 8))}px`;
     menu.style.top = `${Math.max(8, below ? box.bottom + 4 : box.top - 4 - menu.offsetHeight)}px`;
   }, { addEventListener: (name, act) => document.addEventListener(name, act, true) });
   on('scroll', () => $('.menu:popover-open')?.hidePopover());
+
+  // --- a question or a row's menu that the server just gave; after a change all panels look anew
+
+  on('htmx:afterSwap', (event) => {
+    const { target, requestConfig } = event.detail;
+    if (target.id === 'ask') $('dialog', target)?.showModal();
+    if (target.id !== 'row-menu' || !target.showPopover) return;
+    target.opener = requestConfig.elt;
+    target.showPopover();
+    $('a, button', target)?.focus({ preventScroll: true });
+  });
+  on('changed', () => { for (const panel of $$('[data-panel]')) htmx.trigger(panel, 'nudge'); });
 
   // --- keys
 
@@ -303,7 +315,8 @@
     const defaults = Idiomorph.defaults;
     defaults.ignoreActiveValue = true;
     // What a person has chosen in a filter is newer than any answer on its way.
-    defaults.callbacks.beforeNodeMorphed = (old) => !(old.matches?.('form[data-filter] :is(input, select)'));
+    // What is being edited stays until it is saved or left.
+    defaults.callbacks.beforeNodeMorphed = (old) => !(old.matches?.('form[data-filter] :is(input, select), [data-panel] [data-hold]'));
     // Set by the browser or by this file, unknown to the server.
     defaults.callbacks.beforeAttributeUpdated = (name, element) => !(
       (name === 'open' && element.matches('details, dialog')) || (name === 'style' && element.matches('.menu'))

@@ -1,0 +1,81 @@
+"""What happened to a booking, told by who did it: orders, extensions, cancellations, switched renewals, the SMS."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Q
+from django.urls import reverse
+
+from ..foreign_text import visible
+from ..models import Booking, BookingChange, Purchase
+from ..wording import duration_text, usd
+
+MOST = 20
+DEEDS = {
+    Purchase.Kind.ORDER: "ordered {amount}",
+    Purchase.Kind.EXTEND: "extended it by {length}",
+    Purchase.Kind.REUSE: "used the number again",
+}
+Row = dict[str, Any]
+
+
+def changes_of(booking: Booking) -> list[BookingChange]:
+    """The latest changes, newest first. One query."""
+    return list(BookingChange.objects.filter(booking=booking).select_related("requested_by").order_by("-pk")[:MOST])
+
+
+def purchases_of(booking: Booking) -> list[Purchase]:
+    """The purchase that brought the booking, and those that extend or reuse it, newest first. One query."""
+    about = Q(booking=booking)
+    if booking.order_id is not None:
+        about |= Q(order=booking.order_id)
+    found = Purchase.objects.filter(about).select_related("requested_by", "product").defer("before", "after")
+    return list(found.order_by("-created_at")[:MOST])
+
+
+def bought_by(booking: Booking, purchases: list[Purchase]) -> Purchase | None:
+    """The purchase that brought this booking; None for one that came from elsewhere."""
+    if booking.order_id is None:
+        return None
+    return next((purchase for purchase in purchases if purchase.order_id == booking.order_id), None)
+
+
+def extensions_of(booking: Booking, purchases: list[Purchase]) -> list[Purchase]:
+    """Purchases that extended it, newest first."""
+    wanted = (Purchase.Kind.EXTEND, booking.pk, Purchase.Status.CONFIRMED)
+    return [each for each in purchases if (each.kind, each.booking_id, each.status) == wanted]
+
+
+def history_of(booking: Booking, changes: list[BookingChange], purchases: list[Purchase]) -> list[Row]:
+    """What happened, newest first: when, words, and perhaps where to read more."""
+    rows = [_changed(change) for change in changes] + [_bought(purchase) for purchase in purchases]
+    if booking.newest_sms is not None:
+        rows.append(_row(booking.newest_sms.received_at, f"SMS from {visible(booking.newest_sms.sender)}"))
+    if booking.starts_at is not None:
+        rows.append(_row(booking.starts_at, "Booking began"))
+    return sorted(rows, key=lambda row: row["at"], reverse=True)
+
+
+def _changed(change: BookingChange) -> Row:
+    deed = {
+        BookingChange.Kind.CANCEL: "cancelled it",
+        BookingChange.Kind.RENEWAL_ON: "switched auto-renewal on",
+        BookingChange.Kind.RENEWAL_OFF: "switched auto-renewal off",
+    }[BookingChange.Kind(change.kind)]
+    result = change.words or f"{change.get_status_display()}."
+    return _row(change.created_at, f"{change.requested_by.username} {deed}", result, bad=change.status == "refused")
+
+
+def _bought(purchase: Purchase) -> Row:
+    names = {"amount": f"{purchase.amount} × {purchase.product}", "length": duration_text(purchase.minutes)}
+    deed = DEEDS[Purchase.Kind(purchase.kind)].format(**names)
+    result = f"{usd(purchase.price_usd)}, {purchase.get_status_display().lower()}"
+    bad = purchase.status in Purchase.COSTS_NOTHING
+    url = reverse("purchase", args=[purchase.pk])
+    return _row(purchase.created_at, f"{purchase.requested_by.username} {deed}", result, url, bad)
+
+
+def _row(at: datetime, words: str, result: str = "", url: str = "", bad: bool = False) -> Row:
+    return {"at": at, "words": words, "result": result, "url": url, "bad": bad}
