@@ -44,7 +44,15 @@ def test_key(account_id: int) -> None:
 @app.task
 def send_purchase(purchase_id: str) -> None:
     """Send a queued purchase at most once; whatever runs this twice finds it already on its way."""
-    logger.info("purchase %s: %s", purchase_id, sending.send(UUID(purchase_id)))
+    pk = UUID(purchase_id)
+    status = sending.send(pk)
+    logger.info("purchase %s: %s", purchase_id, status)
+    if status in ("waits", "taken"):
+        return
+    if status == "unknown":
+        settle_purchase.apply_async((purchase_id,), expires=30)
+    if (following := sweeping.following(pk)) is not None:
+        send_purchase.apply_async((str(following),), expires=30)
 
 
 @app.task

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 from decimal import Decimal
 from typing import Any
-from uuid import uuid4
 
 import pytest
-from django.utils import timezone
 
-from dashboard.models import Account, Booking, Membership, Order, Product, Purchase
+from dashboard.models import Account, Membership, Order, Product, Purchase
 from dashboard.purchases import intents, sending, settling, sweeping
-from dashboard.purchases.intents import Declined, Wish
+from dashboard.purchases.intents import Declined
 from dashboard.sandbox import Sandbox
 
-from .provider import account_at, read
+from .buying import let_time_pass, make_buyer, open_shop, rental, settle_until_decided, sold, spends, wish
+from .provider import read
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quick_budget")]
 
@@ -37,52 +35,12 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def shop(sandbox: Sandbox) -> Account:
-    account = account_at(sandbox)
-    for kind in ("balance", "products", "orders", "bookings"):
-        read(account, kind)
-    account.refresh_from_db()
-    return account
+    return open_shop(sandbox)
 
 
 @pytest.fixture
 def buyer(shop: Account) -> Any:
-    from dashboard.models import User
-
-    user = User.objects.create_user("buyer")
-    Membership.objects.create(user=user, account=shop, role="operator")
-    return user
-
-
-def wish(user: Any, account: Account, **fields: Any) -> Wish:
-    product = (
-        fields.pop("product", None)
-        or Product.objects.filter(
-            account=account, service="WhatsApp", rental_type="Activation", country="Germany"
-        ).get()
-    )
-    amount = fields.get("amount", 1)
-    values = {"price": product.price_usd * amount, "token": uuid4()} | fields
-    return Wish(user=user, product=product, **values)
-
-
-def spends(sandbox: Sandbox) -> list[dict[str, Any]]:
-    return [call for call in sandbox.calls if call["method"] == "POST"]
-
-
-def sold(sandbox: Sandbox) -> list[dict[str, Any]]:
-    return [row for row in sandbox.ledger if row["origin"] == "api"]
-
-
-def settle_until_decided(purchase: Purchase, looks: int = 30) -> str:
-    import time
-
-    for _ in range(looks):
-        purchase.refresh_from_db()
-        if purchase.status != "unknown":
-            return purchase.status
-        settling.settle(purchase.pk)
-        time.sleep(0.3)
-    return purchase.status
+    return make_buyer(shop)
 
 
 def test_an_order_is_sent_once_and_its_numbers_are_there_at_once(sandbox: Sandbox, shop: Account, buyer: Any) -> None:
@@ -129,7 +87,7 @@ def test_not_bought_and_answered_badly_is_unknown_until_it_is_certainly_absent(
     purchase = intents.queue(wish(buyer, shop))
     assert sending.send(purchase.pk) == "unknown"
     assert settling.settle(purchase.pk) == "unknown"
-    Purchase.objects.update(sent_at=timezone.now() - timedelta(seconds=60))
+    let_time_pass(purchase)
     assert settle_until_decided(purchase) == "absent"
     assert len(spends(sandbox)) == 1
     assert sold(sandbox) == []
@@ -217,23 +175,13 @@ def test_an_order_without_bookings_is_bought_and_its_numbers_follow(
 def test_a_rental_is_extended_once_and_judged_by_the_order_that_names_it(
     sandbox: Sandbox, shop: Account, buyer: Any
 ) -> None:
-    booking, product = rental(shop)
+    booking, product = rental(shop, sandbox)
     sandbox.set_faults({"reset-after": {"rate": 1, "only": "spends", "times": 1}})
     form = wish(buyer, shop, product=product, kind="extend", booking=booking, minutes=product.duration_minutes)
     purchase = intents.queue(form)
     assert sending.send(purchase.pk) == "unknown"
     assert settle_until_decided(purchase) == "confirmed"
     assert [row["kind"] for row in sold(sandbox)] == ["extend"]
-
-
-def rental(account: Account) -> tuple[Booking, Product]:
-    for booking in Booking.objects.filter(account=account, rental_type="RentalService").running():
-        product = Product.objects.filter(
-            account=account, country=booking.country, service=booking.service, rental_type=booking.rental_type
-        ).first()
-        if product:
-            return booking, product
-    raise AssertionError("the sandbox has no running rental")
 
 
 def test_two_orders_that_fit_go_to_a_manager(sandbox: Sandbox, shop: Account, buyer: Any) -> None:
@@ -255,8 +203,8 @@ def test_a_dead_workers_purchase_becomes_unknown_and_is_found(sandbox: Sandbox, 
     assert sending.send(purchase.pk) == "confirmed"
     # As a worker leaves it that was killed after the call, before the answer was noted.
     Purchase.objects.update(status="sending", order=None, charged_usd=None, sender=purchase_sender_of_a_dead_process())
-    assert list(sweeping.due()) == []
     assert list(sweeping.due()) == [("settle", purchase.pk)]
+    assert list(sweeping.due()) == []
     assert settle_until_decided(purchase) == "confirmed"
     assert len(sold(sandbox)) == 1
 
@@ -265,4 +213,4 @@ def purchase_sender_of_a_dead_process() -> str:
     from dashboard.purchases import presence
 
     host, boot, _, _ = presence.me().split("|")
-    return "|".join((host, boot, "999999", "1"))
+    return f"{host}|{boot}|999999|1"

@@ -31,6 +31,16 @@ class ProductQuerySet(AccountQuerySet["Product"]):
         """Products of the newest complete list: what left it is kept, but not offered."""
         return self.filter(on_sale=True)
 
+    def like_product(self, product: Product) -> Self:
+        """Products of its account that look like it in a list of orders: country, type, service and length."""
+        return self.filter(
+            account=product.account_id,
+            country=product.country,
+            rental_type=product.rental_type,
+            service=product.service,
+            duration_minutes=product.duration_minutes,
+        )
+
     def like(self, booking: Booking) -> Self:
         """Products of the booking's account with its country, type and service, shortest first, whatever length."""
         return self.filter(

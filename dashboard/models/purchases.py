@@ -7,6 +7,7 @@ from uuid import uuid4
 from django.conf import settings
 from django.db import models
 from django.db.models import Q, Sum
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from .accounts import Account
@@ -29,8 +30,9 @@ class PurchaseQuerySet(AccountQuerySet["Purchase"]):
         return self.exclude(status__in=Purchase.COSTS_NOTHING)
 
     def sum(self) -> Decimal:
-        """USD that these were confirmed for."""
-        return self.aggregate(sum=Sum("price_usd"))["sum"] or Decimal("0.00")
+        """USD that these were charged or, as long as that is not known, confirmed for."""
+        total = self.aggregate(sum=Sum(Coalesce("charged_usd", "price_usd")))["sum"] or 0
+        return Decimal(total).quantize(Decimal("0.01"))
 
 
 class Purchase(models.Model):

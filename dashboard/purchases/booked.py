@@ -8,7 +8,7 @@ from datetime import datetime
 from ..anosim import Listing
 from ..anosim import Order as OrderRecord
 from ..live import topics
-from ..models import Booking, Order, Purchase, SyncState
+from ..models import Account, Booking, Order, Purchase, SyncState
 from ..sync.save_bookings import save_orders
 
 Kind = SyncState.Kind
@@ -31,6 +31,8 @@ class Filing:
     def save(self) -> None:
         """Store order and bookings, and link the order; in the transaction of the move to `confirmed`."""
         account = self.purchase.account
+        # One saver of an account's rows at a time (PostgreSQL; SQLite has one writer), as in sync.runs.
+        Account.objects.select_for_update(of=("self",)).only("pk").get(pk=account.pk)
         listing = Listing((self.record,), 1, 0, "", None)
         changes = save_orders(account, listing, self.asked_at)
         order = Order.objects.get(account=account, remote_id=self.record.id)

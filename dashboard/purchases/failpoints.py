@@ -1,29 +1,24 @@
 """Named points at which a test may kill this process, to prove that nothing is lost or doubled there.
 
-Without the variable FAILPOINT, which only tests set, a point is a look at a module constant.
+Without the variable FAILPOINT, which only tests set, a point is a look at a module variable.
 """
 
 import os
 import signal
 
-# Every point in the code; tests/crash kills at each and fails if one is never reached.
+# Every move of a purchase, each with a point inside its transaction and one right after it.
+MOVES = (
+    *("queued>preparing", "queued>cancelled", "preparing>queued", "preparing>sending", "preparing>rejected"),
+    *("sending>confirmed", "sending>unknown", "sending>queued"),
+    *("unknown>confirmed", "unknown>rejected", "unknown>absent", "unknown>needs_review"),
+    *("needs_review>confirmed", "needs_review>absent"),
+)
+# Every point in the code: each step that commits or calls. tests/crash kills at each and fails if one is not reached.
 POINTS = (
-    "queue:before-commit",
-    "queue:after-commit",
-    "prepare:claimed",
-    "prepare:looked",
-    "send:before-commit",
-    "send:after-commit",
-    "send:before-call",
-    "send:after-call",
-    "result:before-commit",
-    "result:after-commit",
-    "unknown:after-commit",
-    "settle:looked",
-    "settle:before-commit",
-    "settle:after-commit",
-    "sweep:before-unknown",
-    "sweep:after-unknown",
+    *("queue:before-commit", "queue:after-commit"),
+    *("prepare:before-look", "prepare:looked", "send:before-call", "send:after-call"),
+    *("settle:before-look", "settle:looked", "settle:later", "sweep:claimed"),
+    *(f"{each}:{place}" for each in MOVES for place in ("before-commit", "after-commit")),
 )
 _armed = os.environ.get("FAILPOINT", "")
 _signal = getattr(signal, os.environ.get("FAILPOINT_SIGNAL", "SIGKILL"))
@@ -32,4 +27,8 @@ _signal = getattr(signal, os.environ.get("FAILPOINT_SIGNAL", "SIGKILL"))
 def reach(point: str) -> None:
     """Pass the point, or end (or stop) this very process if a test armed it."""
     if _armed and point == _armed:
-        os.kill(os.getpid(), _signal)
+        _strike()
+
+
+def _strike() -> None:
+    os.kill(os.getpid(), _signal)

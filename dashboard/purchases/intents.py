@@ -101,7 +101,6 @@ def _by_token(wish: Wish) -> Purchase | None:
 
 
 def _purchase(wish: Wish) -> Purchase:
-    target = f"product {wish.product.remote_id}" if wish.booking is None else f"booking {wish.booking.remote_id}"
     return Purchase(
         token=wish.token,
         account=wish.product.account,
@@ -109,14 +108,24 @@ def _purchase(wish: Wish) -> Purchase:
         requested_by=wish.user,
         product=wish.product,
         booking=wish.booking,
-        target=target,
+        target=_target(wish),
         amount=wish.amount,
         provider_id=wish.provider_id,
         provider_name=wish.provider_name[:80],
         minutes=wish.minutes,
         price_usd=wish.price,
-        note=wish.note.strip()[:200],
+        note=wish.note.replace("\x00", "").strip()[:200],
     )
+
+
+def _target(wish: Wish) -> str:
+    """What the call could be confused with: an extension names its booking; an order and a reuse are told apart from
+    others only by what was bought, so products that look alike in a list of orders are one target."""
+    if wish.kind == Kind.EXTEND and wish.booking is not None:
+        return f"booking {wish.booking.remote_id}"
+    product = wish.product
+    alike = Product.objects.like_product(product).order_by("remote_id").values_list("remote_id", flat=True)
+    return f"product {alike.first() or product.remote_id}"
 
 
 def _check(wish: Wish) -> None:
@@ -130,8 +139,8 @@ def _check(wish: Wish) -> None:
         raise Declined(f"The price has changed: it is ${now:,.2f} now. Nothing was bought.", "price")
     if account.balance_usd is not None and account.balance_usd < wish.price:
         raise Declined(f"The balance of ${account.balance_usd:,.2f} is not enough for ${wish.price:,.2f}.")
-    if wish.booking is not None:
-        _check_booking(wish.booking, wish.kind)
+    if wish.kind != Kind.ORDER:
+        _check_booking(wish)
 
 
 def why_not_buy(user: User, product: Product) -> str:
@@ -150,11 +159,24 @@ def why_not_buy(user: User, product: Product) -> str:
     return ""
 
 
-def _check_booking(booking: Booking, kind: str) -> None:
-    if kind == Kind.EXTEND and (reason := why_not_extend(booking)):
+def _check_booking(wish: Wish) -> None:
+    """An extension or a reuse is about one booking of the account, and about a product that is like it."""
+    booking, product = wish.booking, wish.product
+    if booking is None or booking.account_id != product.account_id:
+        raise Declined("The booking is not one of this account. Nothing was bought.")
+    if reason := why_not_extend(booking) if wish.kind == Kind.EXTEND else why_not_reuse(booking):
         raise Declined(reason)
-    if kind == Kind.REUSE and (reason := why_not_reuse(booking)):
-        raise Declined(reason)
+    if wish.amount != 1:
+        raise Declined("One booking is extended or used again at a time.", "amount")
+    pairs = (
+        (booking.country, product.country),
+        (booking.service, product.service),
+        (booking.rental_type, product.rental_type),
+    )
+    if any(mine and mine != theirs for mine, theirs in pairs):
+        raise Declined("This product is not the one of the booking. Nothing was bought.")
+    if wish.kind == Kind.EXTEND and (not wish.minutes or wish.minutes != product.duration_minutes):
+        raise Declined("ANOSIM does not sell this length. Nothing was bought.", "minutes")
 
 
 def why_not_extend(booking: Booking) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 from functools import cache
 from pathlib import Path
 
@@ -19,6 +20,16 @@ def is_gone(name: str) -> bool:
     if parts[1] != _boot():
         return True
     return not parts[2].isdigit() or _started(int(parts[2])) != parts[3]
+
+
+def boot_seconds() -> float:
+    """Seconds since this machine booted, those in which it slept included; no hand at the clock moves them."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+def boot() -> str:
+    """Which boot of which machine the seconds are of."""
+    return f"{_host()}|{_boot()}"
 
 
 @cache

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -16,8 +15,8 @@ from django.utils import timezone
 
 from ..anosim import AnosimError, BadKey, Client, Order, OutcomeUnknown, Product, Refused, TryLater
 from ..encryption import CannotUnseal
-from ..models import Purchase
-from ..sync.clients import spending_client_for
+from ..models import Account, Purchase
+from ..sync.clients import client_for_one_call, spending_client_for, take_turn
 from . import booked, evidence, presence
 from .failpoints import reach
 from .intents import may_spend
@@ -27,7 +26,10 @@ logger = logging.getLogger(__name__)
 Status = Purchase.Status
 Kind = Purchase.Kind
 MOST_ATTEMPTS = 3
-FRESH = 5.0  # seconds between the commit of SENDING and the call; a process that slept longer sends nothing
+FRESH = 5.0  # seconds between the decision to send and the call; a process that slept longer sends nothing
+LOOK_FRESH = 20.0  # seconds; an older look says too little about the moment of sending (its reads may queue)
+WAIT_AT_MOST = timedelta(minutes=10)  # that long a purchase waits for a provider that cannot be read
+STOPPED = "Spending was stopped before anything was sent."
 NOT_KNOWN = "Not known yet: do not order again. We are looking whether it was bought."
 
 
@@ -49,10 +51,9 @@ def send(pk: UUID) -> str:
             sender=presence.me(),
         )
     except IntegrityError:
-        return "waits"  # another one in flight; its end rings the bell for this one
+        return "waits"  # another one in flight, or one like it not settled; its end rings the bell for this one
     if not claimed:
         return "taken"
-    reach("prepare:claimed")
     look = _prepare(purchase)
     if look is None:
         return purchase.status
@@ -61,9 +62,20 @@ def send(pk: UUID) -> str:
 
 def _prepare(purchase: Purchase) -> evidence.Look | None:
     """Look at the provider and decide; None if it is not to be sent now (the purchase has moved then)."""
+    account = purchase.account
+    if not account.enabled or account.spending_stopped:
+        move(purchase, Status.REJECTED, STOPPED)
+        return None
+    begun = presence.boot_seconds()
+    reach("prepare:before-look")
     try:
-        client = spending_client_for(purchase.account)
-        product, look = take_look(client, purchase, with_product=True)
+        if account.breaker_until is not None:
+            raise TryLater("ANOSIM does not answer at the moment.")
+        # The turn of the call itself comes first: nothing waits between the look and the call.
+        take_turn(account)
+        product, look = take_look(spending_client_for(account), purchase, with_product=True)
+        if presence.boot_seconds() - begun > LOOK_FRESH:
+            raise TryLater("Reading price and balance took too long.")
     except (AnosimError, CannotUnseal) as error:
         _back_or_refused(purchase, error)
         return None
@@ -93,7 +105,7 @@ def _back_or_refused(purchase: Purchase, error: AnosimError | CannotUnseal) -> N
     """A look that failed sends nothing: queued again for a while, or refused where trying again is useless."""
     words = error.text if isinstance(error, AnosimError) else str(error)
     hopeless = isinstance(error, BadKey | Refused | CannotUnseal)
-    if hopeless or timezone.now() - purchase.created_at > timedelta(minutes=10):
+    if hopeless or timezone.now() - purchase.created_at > WAIT_AT_MOST:
         move(purchase, Status.REJECTED, f"Nothing was sent. {words}")
         return
     wait = getattr(error, "retry_after", None) or 2.0
@@ -116,29 +128,43 @@ def _why_not(purchase: Purchase, product: Product | None, look: evidence.Look) -
 
 
 def _call(purchase: Purchase, look: evidence.Look) -> str:
-    begun = time.monotonic()
-    reach("send:before-commit")
+    begun = presence.boot_seconds()
+
+    def still_fresh() -> None:
+        # A process that slept (a stopped machine, a frozen container) must not wake up and send what others have
+        # long given up. Asked as the last thing before the bytes leave, by a clock that counts the sleep.
+        if presence.boot_seconds() - begun > FRESH:
+            raise TryLater("The worker was held up before the call. Nothing was sent.")
+
+    try:
+        client = client_for_one_call(purchase.account, still_fresh)
+    except CannotUnseal as error:
+        move(purchase, Status.REJECTED, f"Nothing was sent. {error}")
+        return purchase.status
     sent = move(
         purchase,
         Status.SENDING,
         "Sent to ANOSIM.",
         # Read last: a stop switch thrown a moment ago still stops it.
-        only_if={"account__spending_stopped": False, "account__enabled": True},
+        only_if={"account__in": Account.objects.filter(spending_stopped=False, enabled=True)},
         before=look.as_json(),
+        after={},
+        empty_looks=0,
+        refusal="",
         sent_at=timezone.now(),
     )
     if not sent:
-        purchase.refresh_from_db(fields=["status", "attempt"])
         if purchase.status == Status.PREPARING:
-            move(purchase, Status.REJECTED, "Spending was stopped before anything was sent.")
+            move(purchase, Status.REJECTED, STOPPED)
         return purchase.status
-    reach("send:after-commit")
-    if time.monotonic() - begun > FRESH:
-        # This process slept. Nothing was sent, but by now others may have acted on `sending`: let the lists decide.
-        return _unknown(purchase, "The worker was stopped before the call.")
     reach("send:before-call")
+    return _outcome(purchase, client)
+
+
+def _outcome(purchase: Purchase, client: Client) -> str:
+    """Make the call and note what is certain about it (reliability.md 4.2); whatever is not is `unknown`."""
     try:
-        order = _spend(spending_client_for(purchase.account), purchase)
+        order = _spend(client, purchase)
     except TryLater as error:
         return _not_sent(purchase, error)
     except (Refused, BadKey) as error:
@@ -147,6 +173,10 @@ def _call(purchase: Purchase, look: evidence.Look) -> str:
     except OutcomeUnknown as error:
         reach("send:after-call")
         return _unknown(purchase, error.text)
+    except Exception as error:
+        # Ours to mend; the call may have been made all the same.
+        logger.exception("purchase %s: an error of our own", purchase.pk)
+        return _unknown(purchase, f"An error of the dashboard itself ({type(error).__name__}).")
     reach("send:after-call")
     return _confirmed(purchase, order)
 
@@ -172,36 +202,36 @@ def _not_sent(purchase: Purchase, error: TryLater) -> str:
 
 
 def _unknown(purchase: Purchase, words: str, **values: Any) -> str:
+    if purchase.status != Status.SENDING:
+        return purchase.status  # the sweeper was quicker
     logger.warning("purchase %s: outcome not known yet", purchase.pk)
     move(purchase, Status.UNKNOWN, f"{NOT_KNOWN} {words}", next_check_at=timezone.now(), checks=0, **values)
-    reach("unknown:after-commit")
     return purchase.status
 
 
 def _confirmed(purchase: Purchase, order: Order) -> str:
     """The answer has an order: store and link it. One that does not look like what we asked for is not believed."""
-    if not _plausible(purchase, order):
-        return _unknown(purchase, f"The answer names order {order.id}, which does not look like this purchase.")
-    row = booked.Filing(purchase, order, timezone.now())
-    reach("result:before-commit")
+    doubt = {"after": {"answered": order.id}}
+    known = str(order.id) in purchase.before.get("orders", {})
+    if known or not evidence.answers(sought_of(purchase), order):
+        words = f"The answer names order {order.id}, which does not look like this purchase."
+        return _unknown(purchase, words, **doubt)
+    filing = booked.Filing(purchase, order, purchase.sent_at or timezone.now())
+
+    def confirm() -> bool:
+        return move(purchase, Status.CONFIRMED, filing.words(), inside=filing.save, charged_usd=order.price)
+
     try:
-        move(
-            purchase,
-            Status.CONFIRMED,
-            row.words(),
-            inside=row.save,
-            charged_usd=order.price,
-        )
+        # If the sweeper gave this worker up meanwhile, its word still counts.
+        if not confirm() and purchase.status == Status.UNKNOWN:
+            confirm()
     except IntegrityError:
-        return _unknown(purchase, f"Order {order.id} already answers another purchase.")
-    reach("result:after-commit")
+        return _unknown(purchase, f"Order {order.id} already answers another purchase.", **doubt)
+    except Exception:
+        # Bought, but not written down; the lists will tell. What went wrong is ours to mend.
+        logger.exception("purchase %s: the order could not be stored", purchase.pk)
+        return _unknown(purchase, f"The answer names order {order.id}, which could not be stored.", **doubt)
     return purchase.status
-
-
-def _plausible(purchase: Purchase, order: Order) -> bool:
-    if str(order.id) in purchase.before.get("orders", {}):
-        return False
-    return not order.bookings or len(order.bookings) <= purchase.amount
 
 
 def deadline_of(purchase: Purchase) -> datetime:

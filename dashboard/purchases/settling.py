@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -14,20 +15,23 @@ from django.utils import timezone
 from ..anosim import AnosimError
 from ..anosim import Order as OrderRecord
 from ..encryption import CannotUnseal
-from ..models import Order, Purchase, User
+from ..models import Booking, Order, Purchase, User
 from ..sync.clients import spending_client_for
-from . import booked, evidence
+from . import booked, evidence, presence
 from .failpoints import reach
 from .sending import deadline_of, sought_of, take_look
 from .transitions import move
 
 logger = logging.getLogger(__name__)
 Status = Purchase.Status
-# Seconds between looks (Kill Bill's shape); the last one repeats.
-WAITS = (1, 4, 10, 30, 60, 180, 600, 3600, 86_400)
+# Seconds between looks; the last one repeats, so that what turns up late is found within a minute.
+WAITS = (1, 4, 10, 15, 30, 45)
+WAIT_SETTLED = 5  # seconds, once the settle time is over and only looks are missing for a verdict
 LOOKS_FOR_ABSENT = 3
-REVIEW_AFTER = 8  # looks after the settle time that explain nothing: a person decides
+LOOKS_FOR_REVIEW = 6  # looks after the settle time that leave a doubt: a person decides
+WATCHED_AT_MOST = 300.0  # seconds that "not bought" takes to be watched, however long the settle time
 SHARED_DAYS = 30
+RENEWAL_SOON = timedelta(hours=1)
 
 
 def settle(pk: UUID) -> str:
@@ -35,15 +39,22 @@ def settle(pk: UUID) -> str:
     purchase = Purchase.objects.select_related("account", "product", "booking", "requested_by").filter(pk=pk).first()
     if purchase is None or purchase.status != Status.UNKNOWN:
         return purchase.status if purchase else "gone"
+    if not purchase.account.enabled:
+        return "paused"
+    reach("settle:before-look")
     try:
         _, look = take_look(spending_client_for(purchase.account), purchase)
-    except (AnosimError, CannotUnseal):
-        _later(purchase, Purchase.objects.filter(pk=pk))
+    except (AnosimError, CannotUnseal) as error:
+        _later(purchase, timezone.now(), after=purchase.after | {"trouble": getattr(error, "text", str(error))[:300]})
         return purchase.status
     reach("settle:looked")
     verdict = evidence.judge(sought_of(purchase), purchase.before, look, _taken(purchase))
-    _decide(purchase, look, verdict)
-    reach("settle:after-commit")
+    try:
+        _decide(purchase, look, verdict)
+    except Exception:
+        # Ours to mend, but the row must neither stand still nor be looked at each second.
+        _later(purchase, look.at)
+        raise
     return purchase.status
 
 
@@ -58,6 +69,12 @@ def decide_by_hand(
     reason = reason.strip()
     if not reason:
         raise ValueError("A decision needs a reason.")
+    if order is not None and order.account_id != purchase.account_id:
+        raise ValueError("The order is of another account.")
+    if purchase.status not in Purchase.UNSETTLED:
+        return False
+    if purchase.status == Status.UNKNOWN and timezone.now() < deadline_of(purchase):
+        raise ValueError("The call may still be under way. Wait a moment.")
     words = f"{user.get_username()}: {reason}"
     if order is None:
         return move(purchase, Status.ABSENT, words, by=user, inside=also, next_check_at=None)
@@ -81,38 +98,78 @@ def decide_by_hand(
 
 
 def _decide(purchase: Purchase, look: evidence.Look, verdict: evidence.Verdict) -> None:
-    now = timezone.now()
-    settled_at = deadline_of(purchase) + timedelta(seconds=settings.PURCHASE_SETTLE_SECONDS)
-    after = look.as_json() | {"fits": [order.id for order in verdict.found], "explained": verdict.explained}
-    reach("settle:before-commit")
-    if len(verdict.found) == 1 and not _is_shared(purchase, verdict):
-        _found(purchase, verdict.found[0], after)
-        return
-    if verdict.found:
-        words = "More than one order fits, or somebody else buys the same with this account: a manager decides."
-        move(purchase, Status.NEEDS_REVIEW, words, after=after)
-        return
+    after = _after(purchase, look, verdict)
+    settled = look.at >= _settled_at(purchase)
     if not verdict.complete:
         words = "More orders came than ANOSIM's list holds, so it cannot be found out: a manager decides."
         move(purchase, Status.NEEDS_REVIEW, words, after=after)
-        return
-    if purchase.refusal and (verdict.explained or purchase.empty_looks >= 1):
+    elif len(verdict.found) > 1:
+        move(purchase, Status.NEEDS_REVIEW, "More than one order fits: a manager decides.", after=after)
+    elif verdict.found and verdict.whole and not verdict.unclear:
+        if _is_shared(purchase, look, verdict):
+            words = "An order fits, but the same is bought elsewhere with this account: a manager decides."
+            move(purchase, Status.NEEDS_REVIEW, words, after=after)
+        else:
+            _found(purchase, verdict.found[0], look, after)
+    elif purchase.refusal and verdict.nothing and (verdict.explained or purchase.empty_looks >= 1):
         move(purchase, Status.REJECTED, purchase.refusal, after=after)
-        return
-    looks = purchase.empty_looks + 1
-    if now >= settled_at and looks > LOOKS_FOR_ABSENT and verdict.explained and not verdict.moved_end:
-        move(purchase, Status.ABSENT, "Not bought: it is in no list and the balance is unchanged.", after=after)
-        return
-    if now >= settled_at and looks > LOOKS_FOR_ABSENT + REVIEW_AFTER:
-        words = "It is in no list, but the balance does not add up: a manager decides."
-        move(purchase, Status.NEEDS_REVIEW, words, after=after)
-        return
-    mine = Purchase.objects.filter(pk=purchase.pk, status=Status.UNKNOWN, attempt=purchase.attempt)
-    _later(purchase, mine, after=after, empty_looks=looks)
+    elif settled and _is_clear(verdict, after) and _is_watched(purchase, after):
+        words = "Not bought: it is in no list and the balance shows no trace of it."
+        move(purchase, Status.ABSENT, words, after=after)
+    elif after["settled_looks"] > LOOKS_FOR_REVIEW and not _is_clear(verdict, after):
+        move(purchase, Status.NEEDS_REVIEW, f"{_doubt(verdict)} A manager decides.", after=after)
+    else:
+        _later(purchase, look.at, after=after, empty_looks=purchase.empty_looks + verdict.nothing)
 
 
-def _found(purchase: Purchase, order: OrderRecord, after: dict[str, object]) -> None:
-    filing = booked.Filing(purchase, order, timezone.now())
+def _after(purchase: Purchase, look: evidence.Look, verdict: evidence.Verdict) -> dict[str, Any]:
+    """The look as it is kept, with what earlier looks left for the verdict: the order that an answer named, how
+    often we looked after the settle time, and since when (by a clock that no hand moves) nothing was found."""
+    kept = purchase.after
+    after = look.as_json() | {
+        "fits": [order.id for order in verdict.found],
+        "similar": [order.id for order in (*verdict.unclear, *verdict.similar)],
+        "explained": verdict.explained,
+        "settled_looks": kept.get("settled_looks", 0) + (look.at >= _settled_at(purchase)),
+    }
+    if "answered" in kept:
+        after["answered"] = kept["answered"]
+    if verdict.nothing:
+        watched = kept.get("watched", {})
+        same_boot = watched.get("boot") == presence.boot()
+        after["watched"] = watched if same_boot else {"boot": presence.boot(), "since": presence.boot_seconds()}
+    return after
+
+
+def _is_clear(verdict: evidence.Verdict, after: dict[str, Any]) -> bool:
+    """Whether all that was read says "not bought": no order like it, an explained balance, no answer that named one."""
+    return verdict.nothing and verdict.explained and "answered" not in after
+
+
+def _is_watched(purchase: Purchase, after: dict[str, Any]) -> bool:
+    """Whether that was read often enough, over a time that really went by whatever the clock on the wall says."""
+    watched = presence.boot_seconds() - after["watched"]["since"]
+    enough = watched >= min(float(settings.PURCHASE_SETTLE_SECONDS), WATCHED_AT_MOST)
+    return enough and purchase.empty_looks >= LOOKS_FOR_ABSENT
+
+
+def _doubt(verdict: evidence.Verdict) -> str:
+    """Why the lists do not say whether it was bought, as a sentence."""
+    if verdict.moved_end:
+        return "The booking ends later than before, but no order for it is listed."
+    if verdict.found or verdict.unclear or verdict.similar:
+        return "An order looks like it, but not quite."
+    if not verdict.explained:
+        return "It is in no list, but the balance does not add up."
+    return "It is in no list that could be read, and yet it may have been bought."
+
+
+def _settled_at(purchase: Purchase) -> datetime:
+    return deadline_of(purchase) + timedelta(seconds=settings.PURCHASE_SETTLE_SECONDS)
+
+
+def _found(purchase: Purchase, order: OrderRecord, look: evidence.Look, after: dict[str, Any]) -> None:
+    filing = booked.Filing(purchase, order, look.at)
     try:
         move(
             purchase,
@@ -123,21 +180,22 @@ def _found(purchase: Purchase, order: OrderRecord, after: dict[str, object]) -> 
             after=after,
         )
     except IntegrityError:
-        move(purchase, Status.NEEDS_REVIEW, f"Order {order.id} already answers another purchase.", after=after)
+        # Linked since we read which orders are taken; the next look leaves it out.
+        _later(purchase, look.at, after=after)
 
 
-def _later(purchase: Purchase, mine: object, **values: object) -> None:
+def _later(purchase: Purchase, looked_at: datetime, **values: Any) -> None:
     """Look again after the next wait; once the settle time is over, soon, so that the verdict does not lag."""
     checks = purchase.checks + 1
-    wait = WAITS[min(checks, len(WAITS)) - 1]
-    settled_at = deadline_of(purchase) + timedelta(seconds=settings.PURCHASE_SETTLE_SECONDS)
-    now = timezone.now()
-    next_at = now + timedelta(seconds=wait)
-    if now < settled_at < next_at:
+    settled_at = _settled_at(purchase)
+    next_at = timezone.now() + timedelta(seconds=WAITS[min(checks, len(WAITS)) - 1])
+    if looked_at < settled_at < next_at:
         next_at = settled_at
-    elif now >= settled_at and purchase.empty_looks <= LOOKS_FOR_ABSENT:
-        next_at = min(next_at, now + timedelta(seconds=5))
-    mine.update(checks=checks, next_check_at=next_at, **values)  # type: ignore[attr-defined]
+    elif looked_at >= settled_at and "explained" in values.get("after", {}):
+        next_at = min(next_at, timezone.now() + timedelta(seconds=WAIT_SETTLED))
+    mine = Purchase.objects.filter(pk=purchase.pk, status=Status.UNKNOWN, attempt=purchase.attempt)
+    mine.update(checks=min(checks, 30_000), next_check_at=next_at, **values)
+    reach("settle:later")
 
 
 def _taken(purchase: Purchase) -> set[int]:
@@ -146,26 +204,37 @@ def _taken(purchase: Purchase) -> set[int]:
     return set(linked.values_list("order__remote_id", flat=True))
 
 
-def _is_shared(purchase: Purchase, verdict: evidence.Verdict) -> bool:
-    """Whether somebody buys the same product with this account elsewhere: then an equal order proves nothing.
+def _is_shared(purchase: Purchase, look: evidence.Look, verdict: evidence.Verdict) -> bool:
+    """Whether the same is bought with this account elsewhere, too: then an equal order proves nothing.
 
-    Known by an order of the last 30 days, placed after we began to read, that answers no purchase of ours. An
-    extension or a reuse names its booking or number and cannot be confused.
+    Known by an order of the last 30 days, placed after we began to read, that answers no purchase of ours; for an
+    extension also by a renewal that the provider may have made by itself.
     """
-    if purchase.kind != Purchase.Kind.ORDER:
+    product, booking = purchase.product, purchase.booking
+    since = max(timezone.now() - timedelta(days=SHARED_DAYS), purchase.account.created_at)
+    elsewhere = Order.objects.filter(account=purchase.account, ordered_at__gte=since, purchases=None).exclude(
+        remote_id__in=[order.id for order in verdict.found]
+    )
+    if purchase.kind == Purchase.Kind.ORDER or booking is None:
+        alike = elsewhere.filter(
+            bookings__country=product.country,
+            bookings__service=product.service,
+            bookings__rental_type=product.rental_type,
+            bookings__duration_minutes=product.duration_minutes,
+            bookings__extends=None,
+        )
+        return alike.exists()
+    if purchase.kind == Purchase.Kind.EXTEND:
+        return (
+            _renewal_was_due(purchase, booking, look) or elsewhere.filter(bookings__extends=booking.remote_id).exists()
+        )
+    reused = elsewhere.filter(bookings__number=booking.number, bookings__extends=None)
+    return reused.exclude(bookings=booking).exists()
+
+
+def _renewal_was_due(purchase: Purchase, booking: Booking, look: evidence.Look) -> bool:
+    """Whether the provider may have renewed the booking by itself since we looked before sending."""
+    if booking.auto_renewal is False:
         return False
-    product, now = purchase.product, timezone.now()
-    since = max(now - timedelta(days=SHARED_DAYS), purchase.account.created_at)
-    elsewhere = Order.objects.filter(
-        account=purchase.account,
-        ordered_at__gte=since,
-        purchases=None,
-        bookings__country=product.country,
-        bookings__service=product.service,
-        bookings__rental_type=product.rental_type,
-    ).exclude(remote_id__in=[order.id for order in verdict.found])
-    if not elsewhere.exists():
-        return False
-    # Orders of purchases that are themselves not settled yet are ours, not somebody else's.
-    ours = Purchase.objects.filter(account=purchase.account, product=product).unsettled().exclude(pk=purchase.pk)
-    return elsewhere.distinct().count() > ours.count()
+    ended = purchase.before.get("ends_at")
+    return not ended or datetime.fromisoformat(ended) <= look.at + RENEWAL_SOON

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from ..live import topics
 from ..models import Purchase, PurchaseStep, User
+from .failpoints import reach
 
 Status = Purchase.Status
 
@@ -36,8 +37,12 @@ def move(
     """Move the purchase from the status and attempt that the object has to `new`; false if it has moved meanwhile.
 
     `values` are columns set with it, `only_if` further conditions of the compare-and-set, `inside` runs in the same
-    transaction after it. The move is durable when this returns. Raises ValueError for a move that is not allowed,
-    IntegrityError where a constraint forbids it (another one in flight), RuntimeError inside another transaction.
+    transaction after it. The move is durable when this returns; if it did not come about, the object has the status
+    and attempt that the row has now. Raises ValueError for a move that is not allowed, IntegrityError where a
+    constraint forbids it (another one in flight), RuntimeError inside another transaction.
+
+    `only_if` must not reach over a join: Django would then put all conditions into a sub-select, which PostgreSQL
+    does not ask again after it has waited for the row, and the compare-and-set would be none.
     """
     old = purchase.status
     if new not in ALLOWED.get(old, frozenset()):
@@ -47,6 +52,7 @@ def move(
     mine = Purchase.objects.filter(pk=purchase.pk, status=old, attempt=purchase.attempt, **(only_if or {}))
     with transaction.atomic(durable=True):
         if mine.update(**values) != 1:
+            purchase.refresh_from_db(fields=["status", "attempt"])
             return False
         attempt = values.get("attempt", purchase.attempt)
         PurchaseStep.objects.create(
@@ -55,6 +61,8 @@ def move(
         if inside is not None:
             inside()
         topics.touch(purchase.account_id, topics.PURCHASES)
+        reach(f"{old}>{new}:before-commit")
+    reach(f"{old}>{new}:after-commit")
     for name, value in values.items():
         setattr(purchase, name, value)
     return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 from django.conf import settings
 
@@ -27,6 +28,21 @@ def client_for(account: Account) -> Client:
 def spending_client_for(account: Account) -> Client:
     """Like `client_for`, for what a person waits for: its calls go before those of the schedule."""
     return _client(account, urgent=True)
+
+
+def client_for_one_call(account: Account, before_call: Callable[[], None]) -> Client:
+    """A client of one purchase, with `before_call` as the last thing before its bytes leave. The caller has taken a
+    turn of the budget before (`take_turn`), so that nothing waits between the decision and the call.
+
+    Raises encryption.CannotUnseal when no field key opens the key.
+    """
+    deadline = float(settings.PURCHASE_DEADLINE_SECONDS)
+    return Client(account.base_url, account.api_key, before_call=before_call, spend_deadline=deadline)
+
+
+def take_turn(account: Account) -> None:
+    """Wait for a turn of the account's budget, before the calls of the schedule. Raises NotOurTurn."""
+    CallBudget(account.pk).hurry()
 
 
 def _client(account: Account, urgent: bool) -> Client:

@@ -10,7 +10,7 @@ from ..anosim import Booking as BookingRecord
 from ..anosim import Listing
 from ..anosim import Order as OrderRecord
 from ..live.topics import BOOKINGS, ORDERS, SMS
-from ..models import Account, Booking, Order, Sms, SyncState
+from ..models import Account, Booking, Order, Purchase, Sms, SyncState
 from .changes import Changes
 from .columns import CHUNK, fitted, write_changed
 from .save_sms import settle_bookings, whose
@@ -71,6 +71,8 @@ def _save(
     now = timezone.now()
     new, changed = [], []
     changes = Changes()
+    # What is seen with its order for the first time.
+    placed = [pk for pk in order_of if pk not in stored or stored[pk].order_id is None]
     for pk, record in records.items():
         row = stored.get(pk)
         if row is None:
@@ -82,6 +84,7 @@ def _save(
             changed.append(row)
     Booking.objects.bulk_create(new, batch_size=CHUNK, ignore_conflicts=True)
     write_changed(changed, _WRITTEN)
+    _dedicate(account, placed, {order_of[pk].pk for pk in placed})
     changes.new, changes.changed = len(new), len(changed)
     if new or changed:
         changes.topics.add(BOOKINGS)
@@ -92,6 +95,17 @@ def _save(
         if _adopt_sms(account, [row.number for row in new]):
             changes.topics.add(SMS)
     return changes
+
+
+def _dedicate(account: Account, remote_ids: Sequence[int], order_ids: set[int]) -> None:
+    """Bookings that turn up after the order they were bought with (wild fact 3) get its purpose and its buyer."""
+    if not order_ids:
+        return
+    for purchase in Purchase.objects.filter(order__in=order_ids).only("note", "requested_by_id", "order_id"):
+        rows = Booking.objects.filter(account=account, remote_id__in=remote_ids, order=purchase.order_id)
+        if purchase.note:
+            rows.filter(note="").update(note=purchase.note)
+        rows.filter(assignee=None).update(assignee=purchase.requested_by_id)
 
 
 def _update_booking(row: Booking, values: dict[str, Any], asked_at: datetime, changes: Changes) -> bool:
