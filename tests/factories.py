@@ -9,7 +9,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from dashboard.models import Account, Booking, Order, Product, Sms, SyncState
+from dashboard.models import Account, Booking, Order, Product, Purchase, Sms, SyncState, User
 
 _serial = itertools.count(1)
 
@@ -65,6 +65,17 @@ def make_booking(account: Account, **fields: Any) -> Booking:
         booking.runs_until = booking.believed_end(now)
     booking.save()
     return booking
+
+
+def make_purchase(account: Account, user: User, **fields: Any) -> Purchase:
+    product = fields.pop("product", None) or make_product(account)
+    values: dict[str, Any] = {
+        "kind": "order",
+        "status": "queued",
+        "target": f"product {next(_serial)}",
+        "price_usd": Decimal("1.43"),
+    }
+    return Purchase.objects.create(account=account, requested_by=user, product=product, **values | fields)
 
 
 def make_sms(booking: Booking, text: str = "Your code is 482913", **fields: Any) -> Sms:

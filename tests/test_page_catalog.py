@@ -203,8 +203,8 @@ def test_the_cost_of_the_list_does_not_grow_with_its_rows(page: Client, account:
     whole_page = len(statements_of(page, "/catalog/"))
     for number in range(50):
         make_product(account, country=f"D{number}")
-    # Session, person, memberships, versions; then rows, count and age of the prices.
-    assert len(few) == len(statements_of(page, "/panels/catalog/")) == 7
+    # Session, person, memberships, versions; then rows, favourites, stars, count and age of the prices.
+    assert len(few) == len(statements_of(page, "/panels/catalog/")) == 9
     assert len(statements_of(page, "/catalog/")) == whole_page
 
 
@@ -242,7 +242,7 @@ def test_a_post_asks_a_worker_and_the_panel_says_so(page: Client, account: Accou
     response = page.post(f"/catalog/{product.pk}/refresh/", headers=HTMX, follow=True)
     assert queued(queue) == 1
     content = response.content.decode()
-    assert content.startswith('<div class="cols" id="product-panel"')
+    assert content.startswith('<div class="stack" id="product-panel"')
     assert "Asking ANOSIM…" in content
     assert 'hx-trigger="nudge, every 3s"' in content
     assert 'hx-trigger="submit"' in content

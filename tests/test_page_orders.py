@@ -13,7 +13,7 @@ from django.test import Client
 from dashboard.live import topics
 from dashboard.models import Account, Membership, Order
 
-from .factories import make_booking, make_order, make_sms
+from .factories import make_booking, make_order, make_purchase, make_sms
 from .query_plans import statements_of, whole_reads
 
 
@@ -49,6 +49,22 @@ def test_an_order_whose_bookings_come_later_says_so(page: Client, account: Accou
 
 def test_an_empty_list_says_what_will_happen(page: Client) -> None:
     assert "No orders yet" in page.get("/orders/").content.decode()
+
+
+def test_ours_show_who_bought_and_for_what_the_others_are_external(
+    page: Client, operator: Any, account: Account
+) -> None:
+    mine, other = make_order(account), make_order(account)
+    make_purchase(account, operator, order=mine, status="confirmed", note="Support <line>")
+    content = page.get("/orders/").content.decode()
+    row = {pk: content.split(f'id="order-{pk}"')[1].split("</tr>")[0] for pk in (mine.pk, other.pk)}
+    assert "operator" in row[mine.pk]
+    assert "Support &lt;line&gt;" in row[mine.pk]
+    assert "external" not in row[mine.pk]
+    assert "external" in row[other.pk]
+    assert shown(page.get("/orders/?q=support")) == [mine.pk]
+    assert "Support &lt;line&gt;" in page.get(f"/orders/{mine.pk}/").content.decode()
+    assert "elsewhere with this account" in page.get(f"/orders/{other.pk}/").content.decode()
 
 
 def _three(account: Account) -> dict[str, Order]:
@@ -178,8 +194,8 @@ def test_the_cost_does_not_grow_with_the_rows(page: Client, account: Account) ->
         order = make_order(account)
         make_booking(account, order=order)
         make_booking(account, order=order)
-    # Session, person, memberships, versions; then orders, their bookings, and the count.
-    assert len(statements_of(page, "/panels/orders/")) == few == 7
+    # Session, person, memberships, versions; then orders, their bookings and purchases, and the count.
+    assert len(statements_of(page, "/panels/orders/")) == few == 8
     assert len(statements_of(page, "/orders/")) == whole_page
 
 
@@ -189,7 +205,8 @@ def test_the_cost_of_an_order_does_not_grow_with_its_bookings(page: Client, acco
     few = len(statements_of(page, f"/panels/order/{order.pk}/"))
     for _ in range(15):
         make_sms(make_booking(account, order=order))
-    assert len(statements_of(page, f"/panels/order/{order.pk}/")) == few == 6
+    # …; the order, its bookings, its purchase, and the product that is alike.
+    assert len(statements_of(page, f"/panels/order/{order.pk}/")) == few == 8
 
 
 def test_no_query_reads_a_whole_table(page: Client, operator: Any, account: Account, foreign_account: Account) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from typing import Any, TypeVar
+from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import Http404, HttpRequest
 
-from ..models import Account, Booking, Membership, Order, Product, User
+from ..models import Account, Booking, Membership, Order, Product, Purchase, User
 from ..models.visibility import AccountQuerySet
 
 Row = TypeVar("Row", bound=Model)
@@ -83,6 +84,26 @@ def order_for(user: Any, pk: int) -> Order:
 def product_for(user: Any, pk: int) -> Product:
     """The product, with its account. Raises Http404 for a stranger's."""
     return _visible(Product.objects.select_related("account"), user, pk)
+
+
+def purchase_for(user: Any, uuid: UUID) -> Purchase:
+    """The purchase, with account, product, booking, order and who asked. Raises Http404 for a stranger's."""
+    related = ("account", "product", "booking", "order", "requested_by")
+    row = Purchase.objects.select_related(*related).visible_to(user).filter(pk=uuid).first()
+    if row is None:
+        raise Http404
+    return row
+
+
+def deciding_accounts(user: Any) -> tuple[int, ...]:
+    """Ids of the accounts whose doubtful purchases this person decides: a manager's, and all for admins."""
+    return tuple(sorted(pk for pk in getattr(user, "roles", {}) if may_manage(user, pk)))
+
+
+def may_withdraw(user: Any, purchase: Purchase) -> bool:
+    """Who asked for it takes it back, while they may buy at all; so do managers and admins."""
+    mine = purchase.requested_by_id == user.pk and may_act(user, purchase.account_id)
+    return mine or may_manage(user, purchase.account_id)
 
 
 def _visible(queryset: AccountQuerySet[Any], user: Any, pk: int) -> Any:

@@ -17,8 +17,11 @@ from ..dispatch import enqueue
 from ..live import topics
 from ..models import Product, SyncState
 from ..models.catalogue import ProductQuerySet
+from ..purchases.intents import MOST_NUMBERS, Declined
 from . import asking
 from .access import accounts_in_view, product_for
+from .buying import NOTE_LENGTH, SHEET, Typed, shown_product, sums_of
+from .favourites import ids_of, starred_of
 from .paging import Sort, count_up_to, page_of, without
 from .panels import Context, Panel
 from .parameters import choice_of, money_of, text_of
@@ -34,6 +37,7 @@ SORTS = (
 TYPES = ("Activation", "RentalService", "RentalFull")
 # Free numbers that were read so long ago are fresh enough to not ask again, however many people look.
 FRESH = timedelta(seconds=20)
+MOST_FAVOURITES = 12
 
 
 @require_safe
@@ -43,11 +47,30 @@ def catalog(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def product(request: HttpRequest, pk: int) -> HttpResponse:
+    return product_page(request, pk)
+
+
+def product_page(
+    request: HttpRequest, pk: int, typed: Typed | None = None, declined: Declined | None = None, status: int = 200
+) -> HttpResponse:
+    """The product with its order form: fresh and prefilled by the URL, or `declined` with all that was `typed`."""
     context = PRODUCT_PANEL.context(request, pk=pk)
+    found: Product = context["product"]
     # Only an opened page asks by itself. A panel that follows nudges does not: what is read from the provider
     # must not depend on how many browsers are open.
-    ask = not context["state"] and context["askable"] and not _is_fresh(context["product"])
-    return render(request, "dashboard/product.html", {**context, "ask": ask})
+    ask = not context["state"] and context["askable"] and not _is_fresh(found) and declined is None
+    sheet = SHEET.context(request, pk=pk)
+    if typed is not None:
+        sheet |= sums_of(found, sheet["left"], min(max(typed.whole_amount or 1, 1), MOST_NUMBERS))
+    form = {
+        "sheet": sheet,
+        "typed": typed or Typed.fresh(request, found),
+        "declined": declined,
+        "starred": found.pk in starred_of(request, [found]),
+        "most_numbers": MOST_NUMBERS,
+        "note_length": NOTE_LENGTH,
+    }
+    return render(request, "dashboard/product.html", {**context, **form, "ask": ask}, status=status)
 
 
 @require_POST
@@ -66,8 +89,11 @@ def _build(request: HttpRequest) -> Context:
     page = page_of(products, request.GET, SORTS)
     if page.sort.nullable:
         products = products.exclude(**{page.sort.field: None})
+    favourites = _favourites(request) if page.is_first and not _set_filters(request) else []
     return {
         "page": page,
+        "favourites": favourites,
+        "starred": starred_of(request, [*page.rows, *favourites]),
         "count": count_up_to(products, 10_000),
         "read_at": _read_at(request),
         "filtered": bool(_set_filters(request)),
@@ -77,7 +103,7 @@ def _build(request: HttpRequest) -> Context:
 
 
 def _build_product(request: HttpRequest, pk: int) -> Context:
-    found = product_for(request.user, pk)
+    found = shown_product(request, pk)
     offers = sorted(found.offers.all(), key=lambda offer: (offer.remote_id != 0, -(offer.available or 0), offer.name))
     return {
         "product": found,
@@ -103,11 +129,19 @@ def _filtered(request: HttpRequest) -> ProductQuerySet:
         products = products.filter(price_usd__lte=price_to)
     for word in text_of(query, "q").split()[:6]:
         products = products.filter(Q(service__icontains=word) | Q(country__icontains=word))
+    if text_of(query, "favourites"):
+        products = products.filter(pk__in=ids_of(request))
     return products.select_related("account") if len(accounts_in_view(request)) > 1 else products
 
 
+def _favourites(request: HttpRequest) -> list[Product]:
+    """What the person marked, before all other products on the first page. One query."""
+    mine = Product.objects.of_accounts(accounts_in_view(request)).on_sale().filter(favourites__user=request.user)
+    return list(mine.select_related("account").order_by("country", "service", "pk")[:MOST_FAVOURITES])
+
+
 def _set_filters(request: HttpRequest) -> list[str]:
-    names = ("q", "country", "type", "service", "price_from", "price_to")
+    names = ("q", "country", "type", "service", "price_from", "price_to", "favourites")
     return [name for name in names if text_of(request.GET, name)]
 
 

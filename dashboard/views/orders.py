@@ -11,9 +11,10 @@ from django.views.decorators.http import require_safe
 
 from ..live import topics
 from ..local_time import Clock
-from ..models import Booking, Order
+from ..models import Booking, Order, Purchase
 from ..models.orders import OrderQuerySet
-from .access import accounts_in_view, order_for
+from .access import accounts_in_view, may_act, order_for
+from .buying import again_of_order
 from .paging import Sort, count_up_to, page_of
 from .panels import Context, Panel
 from .parameters import choice_of, days_of, money_of, text_of
@@ -45,9 +46,10 @@ def order(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _build(request: HttpRequest) -> Context:
     found = _filtered(request)
-    # One more query for the bookings of the whole page, whatever its length.
+    # Two more queries for the bookings and purchases of the whole page, whatever its length.
     bookings = Booking.objects.only("order_id", "number", "country", "service", "rental_type", "extends")
-    rows = found.prefetch_related(Prefetch("bookings", bookings.order_by("remote_id")))
+    ours = Purchase.objects.only("order_id", "note", "requested_by__username").select_related("requested_by")
+    rows = found.prefetch_related(Prefetch("bookings", bookings.order_by("remote_id")), Prefetch("purchases", ours))
     page = page_of(rows, request.GET, SORTS)
     return {
         "page": page,
@@ -60,11 +62,19 @@ def _build(request: HttpRequest) -> Context:
 def _build_order(request: HttpRequest, pk: int) -> Context:
     found = order_for(request.user, pk)
     bookings = Booking.objects.filter(order=found).order_by("remote_id")
-    return {"order": found, "rows": booking_rows(bookings.for_list(), Clock(), {})}
+    rows = list(bookings.for_list())
+    purchase = Purchase.objects.filter(order=found).select_related("product", "requested_by").first()
+    return {
+        "order": found,
+        "rows": booking_rows(rows, Clock(), {}),
+        # An order that answers no purchase of ours was made elsewhere.
+        "purchase": purchase,
+        "again": again_of_order(purchase, found.account_id, rows) if may_act(request.user, found.account_id) else None,
+    }
 
 
-PANEL = Panel("orders", (topics.ORDERS, topics.BOOKINGS), _build)
-ORDER_PANEL = Panel("order", (topics.ORDERS, topics.BOOKINGS, topics.SMS), _build_order)
+PANEL = Panel("orders", (topics.ORDERS, topics.BOOKINGS, topics.PURCHASES), _build)
+ORDER_PANEL = Panel("order", (topics.ORDERS, topics.BOOKINGS, topics.SMS, topics.PURCHASES), _build_order)
 
 
 def _filtered(request: HttpRequest) -> OrderQuerySet:
@@ -84,10 +94,11 @@ def _filtered(request: HttpRequest) -> OrderQuerySet:
 
 
 def _matching(request: HttpRequest, q: str) -> Q:
-    """Orders of this id, or with a booking of that service or number; a number may be typed with spaces."""
+    """Orders of this id or note, or with a booking of that service, note or number, typed with spaces or without."""
     digits = re.sub(r"[\s+()/-]", "", q)
-    booking = Q(service__icontains=q)
-    condition = Q()
+    booking = Q(service__icontains=q) | Q(note__icontains=q)
+    ours = Purchase.objects.of_accounts(accounts_in_view(request)).filter(note__icontains=q, order__isnull=False)
+    condition = Q(pk__in=ours.values("order_id"))
     if digits.isascii() and digits.isdecimal():
         booking |= Q(number__contains=digits)
         if len(digits) < 19:

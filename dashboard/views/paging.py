@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Model, Q, QuerySet
 from django.http import QueryDict
@@ -19,7 +20,7 @@ PAGE_SIZE = 50
 
 @dataclass(frozen=True)
 class Sort:
-    """An order that a list offers: by an indexed column, then perhaps `then`, ties by id.
+    """An order that a list offers: by an indexed column, then perhaps `then`, ties by `tie`, the primary key.
 
     Rows without a value are left out of it.
     """
@@ -30,6 +31,7 @@ class Sort:
     descending: bool = True
     nullable: bool = False
     then: str = ""
+    tie: str = "id"
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -52,9 +54,7 @@ class Page:
         return not self.first
 
 
-def page_of(
-    queryset: QuerySet[Any], query: QueryDict, sorts: tuple[Sort, ...], size: int = PAGE_SIZE
-) -> Page:
+def page_of(queryset: QuerySet[Any], query: QueryDict, sorts: tuple[Sort, ...], size: int = PAGE_SIZE) -> Page:
     """The page that `query` asks for (`sort`, `after` or `before`).
 
     A cursor of another sort or one that cannot be read is the first page: the nearest sense, never an error.
@@ -119,16 +119,14 @@ def without(query: QueryDict, *names: str) -> QueryDict:
 
 def _columns(sort: Sort, backwards: bool) -> tuple[str, ...]:
     sign = "-" if sort.descending != backwards else ""
-    return tuple(sign + name for name in (*sort.fields, "id"))
+    return tuple(sign + name for name in (*sort.fields, sort.tie))
 
 
-def _beyond(
-    queryset: QuerySet[Any], sort: Sort, cursor: tuple[Any, ...] | None, backwards: bool
-) -> QuerySet[Any]:
+def _beyond(queryset: QuerySet[Any], sort: Sort, cursor: tuple[Any, ...] | None, backwards: bool) -> QuerySet[Any]:
     if cursor is None:
         return queryset
     way = "lt" if sort.descending != backwards else "gt"
-    first, *rest = zip((*sort.fields, "id"), cursor, strict=True)
+    first, *rest = zip((*sort.fields, sort.tie), cursor, strict=True)
     # Column by column: beyond in the first, or equal in it and beyond in the next.
     condition = Q(**{f"{first[0]}__{way}": first[1]})
     equal = Q(**{first[0]: first[1]})
@@ -147,7 +145,8 @@ def _link(query: QueryDict, name: str, sort: Sort, row: Any) -> str:
     copy = without(query, "after", "before", "v")
     values = (getattr(row, field) for field in sort.fields)
     texts = [value.isoformat() if isinstance(value, datetime) else str(value) for value in values]
-    cursor = json.dumps([sort.key, *texts, row.id]).encode()
+    tie = getattr(row, sort.tie)
+    cursor = json.dumps([sort.key, *texts, tie if sort.tie == "id" else str(tie)]).encode()
     copy[name] = base64.urlsafe_b64encode(cursor).decode().rstrip("=")
     return _query_text(copy)
 
@@ -157,7 +156,11 @@ def _read_cursor(model: type[Model], sort: Sort, text: str) -> tuple[Any, ...] |
         return None
     try:
         key, *values, pk = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        if key != sort.key or type(pk) is not int or abs(pk) >= 2**63:
+        if sort.tie == "uuid":
+            pk = UUID(pk) if isinstance(pk, str) else None
+        elif type(pk) is not int or abs(pk) >= 2**63:
+            pk = None
+        if key != sort.key or pk is None:
             return None
         return *(_value(model, *pair) for pair in zip(sort.fields, values, strict=True)), pk
     except (ValueError, TypeError, OverflowError, InvalidOperation, RecursionError):

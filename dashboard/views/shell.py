@@ -13,6 +13,7 @@ from ..live import topics
 from ..models import Account
 from ..sync.health import stale_sentences
 from .access import may_administer
+from .doubtful import review_count
 from .panels import Context, Panel
 
 # Key, label, icon, URL. The first five are the bar of a phone.
@@ -22,10 +23,12 @@ NAVIGATION = (
     ("bookings", "Bookings", "smartphone", "/bookings/"),
     ("catalog", "Catalogue", "store", "/catalog/"),
     ("orders", "Orders", "receipt-text", "/orders/"),
+    ("purchases", "Purchases", "wallet", "/purchases/"),
     ("sim-cards", "SIM cards", "cpu", "/sim-cards/"),
     ("status", "Status", "radio", "/status/"),
 )
 
+PURCHASES = next(at for at, entry in enumerate(NAVIGATION) if entry[0] == "purchases")
 
 # Fields of an account that pages show; never its key.
 SHOWN = ("name", "enabled", "is_demo", "balance_usd", "balance_at", "key_ok", "key_verdict")
@@ -85,6 +88,8 @@ def _shell(request: HttpRequest) -> Shell:
         {"url": url, "label": label, "icon": icon, "current": _is_current(request.path, url), "key": key}
         for key, label, icon, url in entries
     ]
+    nav[PURCHASES]["count"] = review_count(request) or None
+    nav[PURCHASES]["count_of"] = "to decide"
     accounts = accounts_of(request)
     return Shell(
         nav=nav,
