@@ -64,12 +64,14 @@ def _build_hero(request: HttpRequest, pk: int) -> Context:
     changes, purchases = _deeds(request, pk)
     change = changes[0] if changes else None
     acts = may_act(request.user, found.account_id)
+    actions = actions_of(found, change) if acts else []
     return {
         "booking": found,
         "bought_by": bought_by(found, purchases),
         "change": change if change and (change.is_open or clock.at - change.status_at < TOLD_FOR) else None,
         "open_purchases": [each for each in purchases if each.booking_id == found.pk and each.is_open],
-        "actions": actions_of(found, change) if acts else [],
+        "actions": actions,
+        "refused": [action for action in actions if action.reason],
         "again": again_of_bookings(found.account_id, [found]) if acts else None,
         "number_text": number_text(found.number),
         "flag": flag_urls() + flag_code(found.country),
