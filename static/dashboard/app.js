@@ -316,7 +316,7 @@
     defaults.ignoreActiveValue = true;
     // What a person has chosen in a filter is newer than any answer on its way.
     // What is being edited stays until it is saved or left.
-    defaults.callbacks.beforeNodeMorphed = (old) => !(old.matches?.('form[data-filter] :is(input, select), [data-panel] [data-hold]'));
+    defaults.callbacks.beforeNodeMorphed = (old) => !(old.matches?.('form:is([data-filter], [data-keep]) :is(input, select, textarea), [data-panel] [data-hold]'));
     // Set by the browser or by this file, unknown to the server.
     defaults.callbacks.beforeAttributeUpdated = (name, element) => !(
       (name === 'open' && element.matches('details, dialog')) || (name === 'style' && element.matches('.menu'))
