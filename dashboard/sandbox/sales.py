@@ -104,8 +104,15 @@ def reuse(world: World, booking_id: int, *, origin: str, call: str) -> Order:
 
 
 def extension_price(world: World, booking: Booking, minutes: int) -> Decimal:
-    """What `minutes` more cost, in USD: in proportion to the product's price, rounded up to a cent."""
+    """What `minutes` more cost, in USD: what the catalogue asks for that length of the same.
+
+    For a length that it does not sell in proportion to the booking's product, rounded up to a cent.
+    """
     product = world.products[booking.product]
+    same = (product.country, product.rental_type, product.service, minutes)
+    for row in world.products.values():
+        if (row.country, row.rental_type, row.service, row.minutes) == same:
+            return row.price
     return (product.price * minutes / product.minutes).quantize(CENT, rounding=ROUND_UP)
 
 

@@ -71,7 +71,8 @@ def _changed(change: BookingChange) -> Row:
 def _bought(purchase: Purchase) -> Row:
     names = {"amount": f"{purchase.amount} × {purchase.product}", "length": duration_text(purchase.minutes)}
     deed = DEEDS[Purchase.Kind(purchase.kind)].format(**names)
-    result = f"{usd(purchase.price_usd)}, {purchase.get_status_display().lower()}"
+    paid = purchase.price_usd if purchase.charged_usd is None else purchase.charged_usd
+    result = f"{usd(paid)}, {purchase.get_status_display().lower()}"
     bad = purchase.status in Purchase.COSTS_NOTHING
     url = reverse("purchase", args=[purchase.pk])
     return _row(purchase.created_at, f"{purchase.requested_by.username} {deed}", result, url, bad)

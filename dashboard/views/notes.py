@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -14,7 +15,7 @@ from django.views.decorators.http import require_http_methods
 
 from .. import audit
 from ..live import topics
-from ..models import Booking, User
+from ..models import Booking, Membership, User
 from ..models.bookings import labels_of
 from ..wording import number_text
 from .access import booking_for, booking_to_act_on, may_act
@@ -52,9 +53,10 @@ def notes(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _members(booking: Booking) -> list[User]:
-    """Who can look after it: the account's active members, and who does so now. By name; one query."""
-    members = User.objects.filter(is_active=True, memberships__account=booking.account_id).order_by("username")
-    found = list(members.only("username"))
+    """Who can look after it: the account's active members, admins, and who does so now. By name; one query."""
+    ids = Membership.objects.filter(account=booking.account_id).values("user")
+    members = User.objects.filter(Q(pk__in=ids) | Q(is_superuser=True), is_active=True)
+    found = list(members.only("username").order_by("username"))
     if booking.assignee is not None and booking.assignee not in found:
         found.append(booking.assignee)
     return found
