@@ -123,6 +123,7 @@ def run(ground: Ground, case: Case) -> Result:
     if restarted["status"] != 0:
         result.wrong.append(f"the restarted worker ended with {restarted['status']}")
     _judge(ground, case, form, sold_before, result)
+    _happen(ground, "cheap again", form)
     return result
 
 
@@ -197,9 +198,9 @@ def _happen(ground: Ground, what: str, form: dict[str, Any]) -> None:
         for _ in range(CROWD):
             world.order(other.id)
     elif what == "dearer":
-        product.price_usd = remote.price
         remote.price += Decimal("0.50")
-        Product.objects.filter(pk=product.pk).update(price_usd=product.price_usd)
+    elif what == "cheap again":
+        remote.price = product.price_usd or remote.price
     elif form["kind"] == "order":
         for provider in remote.providers:
             provider.available = 0
