@@ -21,8 +21,9 @@ from ..models.accounts import default_base_url
 from ..sync.schedule import ensure_states, read_all_now
 from ..sync.single import check_base_url
 from ..views import asking
-from .memberships import MembershipInline, RecordsMemberships
+from .memberships import MembershipInline, RecordsMemberships, not_negative
 
+SPENDING = ("spending_stopped", "order_cap_usd", "daily_cap_usd")
 VERDICT = "admin/dashboard/account/_key_verdict.html"
 
 
@@ -47,8 +48,8 @@ class AccountForm(forms.ModelForm):
 
     class Meta:
         model = Account
-        fields = ("name", "base_url", "enabled")
-        labels = {"enabled": "Switched on"}
+        fields = ("name", "base_url", "enabled", *SPENDING)
+        labels = {"enabled": "Switched on", "spending_stopped": "Stop spending"}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -93,7 +94,7 @@ class AccountForm(forms.ModelForm):
 class AccountAdmin(RecordsMemberships, admin.ModelAdmin):
     form = AccountForm
     inlines = [MembershipInline]
-    list_display = ("name", "enabled", "hint", "key_ok", "balance", "balance_at")
+    list_display = ("name", "enabled", "hint", "key_ok", "balance", "balance_at", "spending_stopped", "daily_cap_usd")
     readonly_fields = ("balance", "balance_at", "created_at")
     show_full_result_count = False
     change_form_template = "admin/dashboard/account/change_form.html"
@@ -104,6 +105,15 @@ class AccountAdmin(RecordsMemberships, admin.ModelAdmin):
                 "fields": ("name", "enabled", "base_url", "api_key"),
                 "description": "An account is not deleted: its archive of SMS and bookings would go with it. "
                 "Pause it instead, by switching it off.",
+            },
+        ),
+        (
+            "Spending",
+            {
+                "fields": SPENDING,
+                "description": "In USD; empty means no cap. The cap per day counts everybody's purchases from midnight "
+                "on, those too of which is not known yet whether they were made. A person can have a cap of their own "
+                "below.",
             },
         ),
         ("Read from ANOSIM", {"fields": ("balance", "balance_at", "created_at")}),
@@ -119,6 +129,9 @@ class AccountAdmin(RecordsMemberships, admin.ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        return super().formfield_for_dbfield(db_field, request, **kwargs, **not_negative(db_field))
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         return self.fieldsets if obj is not None else self.fieldsets[:1]
@@ -177,7 +190,8 @@ class AccountAdmin(RecordsMemberships, admin.ModelAdmin):
         ensure_states()
         if obj.enabled and (key or "enabled" in fields):
             read_all_now(obj.pk)
-        topics.touch(obj.pk, topics.SYNC)
+        # Open order forms say what may be spent.
+        topics.touch(obj.pk, topics.SYNC, topics.CATALOG)
 
     def _record(self, request: HttpRequest, obj: Account, form: Any, change: bool, key: bool, had_key: bool) -> None:
         if not change:
@@ -189,6 +203,8 @@ class AccountAdmin(RecordsMemberships, admin.ModelAdmin):
             audit.record(request, "account.changed", obj, changed)
         if change and "enabled" in form.changed_data:
             audit.record(request, "account.resumed" if obj.enabled else "account.paused", obj)
+        if change and (spending := [name for name in SPENDING if name in form.changed_data]):
+            audit.record(request, "account.spending", obj, {name: _plain(getattr(obj, name)) for name in spending})
 
     def test_key(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Ask a worker to try the key; the page then shows the verdict by itself."""
@@ -223,6 +239,11 @@ class AccountAdmin(RecordsMemberships, admin.ModelAdmin):
         if account is None:
             raise Http404
         return account
+
+
+def _plain(value: Any) -> bool | str | None:
+    """A switch as it is, a sum as text, no cap as None."""
+    return value if value is None or isinstance(value, bool) else str(value)
 
 
 def _answer(account: Account) -> str:

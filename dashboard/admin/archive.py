@@ -18,6 +18,8 @@ from ..models import (
     Country,
     Order,
     Product,
+    Purchase,
+    PurchaseStep,
     SimCard,
     SmsGap,
 )
@@ -127,6 +129,22 @@ class BalanceReadingAdmin(ReadOnlyAdmin):
     list_display = ("hour", "balance_usd", "account")
     list_select_related = ("account",)
     list_filter = ("account",)
+
+
+@admin.register(Purchase)
+class PurchaseAdmin(ReadOnlyAdmin):
+    list_display = ("created_at", "kind", "status", "product", "amount", "price_usd", "requested_by", "account")
+    list_select_related = ("account", "product", "requested_by")
+    list_filter = ("account", "status", "kind")
+    # Its key is no number that grows.
+    ordering = ("-created_at",)
+
+
+@admin.register(PurchaseStep)
+class PurchaseStepAdmin(ReadOnlyAdmin):
+    list_display = ("at", "purchase", "old", "new", "by", "words")
+    list_select_related = ("purchase", "by")
+    list_filter = ("new",)
 
 
 @admin.register(AuditEvent)

@@ -3,12 +3,17 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import ForeignKey, QuerySet
+from django.db.models import DecimalField, Field, ForeignKey, QuerySet
 from django.forms.models import BaseInlineFormSet
 from django.http import HttpRequest
 
 from .. import audit
 from ..models import Membership
+
+
+def not_negative(db_field: Field[Any, Any]) -> dict[str, Any]:
+    """Options of the form field: sums of money are not below nothing."""
+    return {"min_value": 0} if isinstance(db_field, DecimalField) else {}
 
 
 class MembershipForms(BaseInlineFormSet):
@@ -28,13 +33,13 @@ class MembershipInline(admin.StackedInline):
         return super().get_queryset(request).select_related("user", "account")
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """The other side of the membership and the role, in one line."""
+        """The other side of the membership, the role and the cap, in one line."""
         own = self.parent_model._meta.model_name
         other = "account" if own == "user" else "user"
-        return [(None, {"fields": ((other, "role"),)})]
+        return [(None, {"fields": ((other, "role", "daily_cap_usd"),)})]
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        field: Any = super().formfield_for_dbfield(db_field, request, **kwargs)
+        field: Any = super().formfield_for_dbfield(db_field, request, **kwargs, **not_negative(db_field))
         if isinstance(db_field, ForeignKey):
             # Asked for once, not again by each row.
             field.choices = list(field.choices)
@@ -54,4 +59,9 @@ class RecordsMemberships:
         changes += [("membership.changed", member) for member, _ in formset.changed_objects]
         changes += [("membership.taken", member) for member in formset.deleted_objects]
         for action, member in changes:
-            audit.record(request, action, member, {"person": member.user.username, "role": member.role})
+            audit.record(request, action, member, _details(member))
+
+
+def _details(member: Membership) -> dict[str, Any]:
+    cap = {} if member.daily_cap_usd is None else {"daily_cap_usd": str(member.daily_cap_usd)}
+    return {"person": member.user.username, "role": member.role, **cap}
