@@ -23,7 +23,7 @@ _BADGES: dict[str, tuple[str, str]] = {
 # Of a step, where it says nothing itself.
 _STEPS: dict[str, str] = {
     Status.QUEUED: "Asked for",
-    Status.PREPARING: "Prepared",
+    Status.PREPARING: "Reading price and balance",
     Status.SENDING: "Sent to ANOSIM",
     Status.CONFIRMED: "Bought",
     Status.REJECTED: "Refused",
@@ -68,7 +68,7 @@ def step_words(step: PurchaseStep) -> str:
     """One line of the history."""
     name = _STEPS.get(step.new, visible(step.new))
     if step.new == Status.QUEUED and step.old:
-        name = "Waiting again"
+        name = "Waiting"
     said = visible(step.words)
     if not said or said.rstrip(".").lower() == name.lower():
         return name
@@ -121,7 +121,9 @@ _OUTCOMES = {
     Status.SENDING: lambda purchase: Outcome(
         "info", "clock", "Sending", "ANOSIM was asked for it.", "Do not order again.", waits=True
     ),
-    Status.CONFIRMED: lambda purchase: Outcome("ok", "circle-check", "Bought", _after_head(purchase, "Bought.")),
+    Status.CONFIRMED: lambda purchase: Outcome(
+        "ok", "circle-check", "Bought", _after_head(purchase, "Bought."), "Each SMS appears here by itself."
+    ),
     Status.REJECTED: _refused,
     Status.UNKNOWN: _unknown,
     Status.ABSENT: lambda purchase: Outcome(
