@@ -489,5 +489,5 @@ def test_no_query_of_the_actions_reads_a_whole_table(
     urls += [f"/panels/booking-hero/{rental.pk}/", "/"]
     for _ in range(2):
         for url in urls:
-            assert whole_reads(statements_of(client, url, **HTMX)) == [], url
+            assert whole_reads(statements_of(client, url, 200, **HTMX)) == [], url
         Membership.objects.get_or_create(user=manager, account=foreign_account, role="manager")

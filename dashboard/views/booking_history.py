@@ -32,7 +32,8 @@ def purchases_of(booking: Booking) -> list[Purchase]:
     if booking.order_id is not None:
         about |= Q(order=booking.order_id)
     found = Purchase.objects.filter(about).select_related("requested_by", "product").defer("before", "after")
-    return list(found.order_by("-created_at")[:MOST])
+    # Sorted here: asked to sort, SQLite would walk the account's purchases in that order. A booking has few.
+    return sorted(found.order_by(), key=lambda each: each.created_at, reverse=True)
 
 
 def bought_by(booking: Booking, purchases: list[Purchase]) -> Purchase | None:

@@ -16,7 +16,7 @@ from ..models import Booking, Country
 from ..models.bookings import BookingQuerySet, labels_of
 from ..wording import country_name
 from .access import accounts_acted_on, accounts_in_view, may_manage
-from .inbox import of_number, services_of
+from .inbox import of_number
 from .paging import Sort, first_rows, page_of
 from .panels import Context, Panel
 from .parameters import choice_of, text_of
@@ -38,8 +38,8 @@ SHOW = {
 TYPES = ("Activation", "RentalService", "RentalFull")
 FILTERS = ("q", "account", "type", "country", "service", "label", "whose")
 WHOSE = {"": "Everybody's", "mine": "Mine"}
-# Labels offered as a filter are those of so many newest bookings.
-LABELS_OF = 500
+# Services and labels offered as filters are those of so many newest bookings.
+OFFERED_OF = 500
 
 
 @require_safe
@@ -104,6 +104,7 @@ def _form(request: HttpRequest) -> Context:
     values = {name: text_of(request.GET, name, 500) for name in FILTERS}
     in_view = accounts_in_view(request)
     sorts = SHOW[_show(request)][1]
+    services, labels = _offered(in_view)
     countries = Country.objects.of_accounts(in_view).values_list("name", flat=True)
     return {
         "filters": values,
@@ -112,8 +113,8 @@ def _form(request: HttpRequest) -> Context:
         "shows": [(key, label) for key, (label, _) in SHOW.items()],
         "types": _with(values["type"], TYPES),
         "countries": sorted(_with(values["country"], countries), key=country_name),
-        "services": _with(values["service"], services_of(in_view)),
-        "labels": _with(values["label"], _labels(in_view)),
+        "services": _with(values["service"], services),
+        "labels": _with(values["label"], labels),
         "whose": list(WHOSE.items()),
         "accounts": accounts_of(request),
         "managed": [account for account in accounts_of(request) if may_manage(request.user, account.pk)],
@@ -122,11 +123,12 @@ def _form(request: HttpRequest) -> Context:
     }
 
 
-def _labels(accounts: tuple[int, ...]) -> list[str]:
-    """Labels of the newest bookings, by name. One query."""
-    rows = Booking.objects.of_accounts(accounts).values_list("labels", flat=True)
-    newest = first_rows(rows, ("-remote_id",), LABELS_OF)
-    return sorted({label for text in set(newest) for label in labels_of(text)}, key=str.casefold)
+def _offered(accounts: tuple[int, ...]) -> tuple[list[str], list[str]]:
+    """Services and labels of the newest bookings, each by name. One query."""
+    rows = Booking.objects.of_accounts(accounts).values_list("service", "labels")
+    newest = set(first_rows(rows, ("-remote_id",), OFFERED_OF))
+    labels = {label for _, text in newest for label in labels_of(text)}
+    return sorted({name for name, _ in newest}, key=str.casefold), sorted(labels, key=str.casefold)
 
 
 def _with(chosen: str, offered: Any) -> list[str]:
