@@ -13,7 +13,7 @@ from django.utils import timezone
 from dashboard.live import topics
 from dashboard.models import Account, AuditEvent, SmsGap, SyncState
 
-from .factories import make_account, make_sync_states
+from .factories import make_account, make_purchase, make_sync_states
 from .query_plans import statements_of, whole_reads
 
 Kind = SyncState.Kind
@@ -196,6 +196,18 @@ def test_the_cost_does_not_grow_with_accounts_and_gaps(client: Client, account: 
         make_sync_states(more)
         SmsGap.objects.create(account=more, to_at=timezone.now())
     # Session, person, account ids, versions; then accounts, sync rows, open and lost gaps.
-    assert len(statements_of(client, "/panels/status/")) == few == 8
+    assert len(statements_of(client, "/panels/status/")) == few == 9
     assert len(statements_of(client, "/status/")) == whole_page
     assert whole_reads(statements_of(client, "/status/")) == []
+
+
+def test_purchases_of_which_nobody_knows_are_counted(client: Client, operator: Any, account: Account) -> None:
+    client.force_login(operator)
+    make_sync_states(account)
+    assert "not known yet whether bought" not in client.get("/status/").content.decode()
+    make_purchase(account, operator, status="unknown")
+    make_purchase(account, operator, status="needs_review")
+    make_purchase(account, operator, status="confirmed")
+    content = client.get("/status/").content.decode()
+    assert '<b class="warn">2</b><small>not known yet whether bought</small>' in content
+    assert 'href="/purchases/?status=unknown"' in content

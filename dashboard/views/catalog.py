@@ -136,7 +136,7 @@ def _filtered(request: HttpRequest) -> ProductQuerySet:
 
 def _favourites(request: HttpRequest) -> list[Product]:
     """What the person marked, before all other products on the first page. One query."""
-    mine = Product.objects.of_accounts(accounts_in_view(request)).on_sale().filter(favourites__user=request.user)
+    mine = Product.objects.of_accounts(accounts_in_view(request)).on_sale().filter(favourites__user=request.user.pk)
     return list(mine.select_related("account").order_by("country", "service", "pk")[:MOST_FAVOURITES])
 
 

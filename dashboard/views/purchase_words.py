@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..foreign_text import visible
@@ -77,7 +78,8 @@ def step_words(step: PurchaseStep) -> str:
 
 def outcome_of(purchase: Purchase) -> Outcome:
     """What stands at the top of the purchase's page."""
-    return _OUTCOMES[purchase.status](purchase) if purchase.status in _OUTCOMES else Outcome("info", "info", "")
+    tell = _OUTCOMES.get(purchase.status)
+    return tell(purchase) if tell else Outcome("info", "info", visible(purchase.status), visible(purchase.words))
 
 
 def _queued(purchase: Purchase) -> Outcome:
@@ -113,7 +115,7 @@ def _advice(said: str) -> str:
     return "You can order again: that is a new purchase."
 
 
-_OUTCOMES = {
+_OUTCOMES: dict[str, Callable[[Purchase], Outcome]] = {
     Status.QUEUED: _queued,
     Status.PREPARING: lambda purchase: Outcome(
         "info", "clock", "Preparing", "Price and balance are read once more.", "Nothing is spent yet.", waits=True

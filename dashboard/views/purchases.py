@@ -166,8 +166,3 @@ def _matching(request: HttpRequest, q: str) -> Q:
         if len(digits) < 19:
             condition |= Q(order__remote_id=int(digits))
     return condition
-
-
-def unsettled_count(request: HttpRequest) -> int:
-    """Purchases of which nobody knows yet whether they were bought."""
-    return Purchase.objects.of_accounts(getattr(request.user, "visible_account_ids", ())).unsettled().count()

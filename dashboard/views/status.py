@@ -16,7 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from .. import audit
 from ..live import topics
-from ..models import Account, SmsGap, SyncState
+from ..models import Account, Purchase, SmsGap, SyncState
 from ..sync import schedule
 from ..sync.health import is_stale, stale_at
 from .access import may_administer
@@ -112,6 +112,8 @@ def _build(request: HttpRequest) -> Context:
     return {
         "healths": list(healths.values()),
         "may_administer": may_administer(request.user),
+        # Purchases of which nobody knows yet whether they were bought.
+        "unsettled": Purchase.objects.visible_to(request.user).unsettled().count(),
         **_sum(healths),
     }
 
@@ -157,4 +159,6 @@ def _word(state: SyncState, account: Account, now: datetime) -> tuple[str, str]:
     return ("Late", "wait") if is_stale(state, now) else ("Current", "ok")
 
 
-PANEL = Panel("status", (topics.SYNC,), _build, salt=lambda request: str(int(time.time() // ROUND)), every="20s")
+PANEL = Panel(
+    "status", (topics.SYNC, topics.PURCHASES), _build, salt=lambda request: str(int(time.time() // ROUND)), every="20s"
+)
