@@ -268,6 +268,14 @@ def test_a_catalogue_without_a_length_says_so(page: Client, rental: Booking) -> 
     assert "sells no time for this" in words(page.get(f"/bookings/{rental.pk}/extend/"))
 
 
+def test_an_extension_is_not_extended_itself(page: Client, rental: Booking, lengths: list[Product]) -> None:
+    form = form_of(page.get(f"/bookings/{rental.pk}/extend/"))
+    Booking.objects.filter(pk=rental.pk).update(extends=1)
+    assert "extend the booking that it belongs to" in words(page.post(f"/bookings/{rental.pk}/extend/", form))
+    assert "what renews is the booking" in words(page.post(f"/bookings/{rental.pk}/renewal/", {"on": "1"}))
+    assert not Purchase.objects.exists()
+
+
 # Using again
 
 

@@ -39,6 +39,8 @@ def why_not_renew(booking: Booking) -> str:
     """Why auto-renewal cannot be switched for this booking; nothing if it can (anosim-api.md #17)."""
     if booking.rental_type.lower() == "activation":
         return "Activations do not renew."
+    if booking.extends is not None:
+        return "This is an extension: what renews is the booking that it belongs to."
     if booking.is_closed or booking.runs_until <= timezone.now():
         return "The booking has ended."
     return ""

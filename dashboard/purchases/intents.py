@@ -183,6 +183,8 @@ def why_not_extend(booking: Booking) -> str:
     """Why this booking cannot be extended; nothing if it can (anosim-api.md #16)."""
     if booking.rental_type.lower() == "activation":
         return "Only rentals can be extended."
+    if booking.extends is not None:
+        return "This is an extension itself: extend the booking that it belongs to."
     if booking.is_closed or booking.runs_until <= timezone.now():
         return "The booking has ended."
     return ""

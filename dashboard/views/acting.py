@@ -198,12 +198,14 @@ def _ask_renewal(request: HttpRequest, booking: Booking, error: str = "") -> Htt
 
 def _ask_renewal_of_all(request: HttpRequest, account: Account, error: str = "") -> HttpResponse:
     rentals = Booking.objects.of_accounts([account.pk]).running().exclude(rental_type__iexact="activation")
+    rentals = rentals.filter(extends=None)
     states = list(rentals.values_list("auto_renewal", flat=True))
     context = {
         "account": account,
         "count": len(states),
         "on": states.count(True),
         "off": states.count(False),
+        "untold": states.count(None),
         "last": _last_of_all(account),
         "reason": "" if states else "No rental runs in this account.",
         "url": reverse("renewal-of-all", args=[account.pk]),
