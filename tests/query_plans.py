@@ -12,7 +12,20 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 # Tables that grow without end.
-BIG = ("product", "order", "booking", "simcard", "sms", "offer", "syncstate", "smsgap", "auditevent", "purchase", "purchasestep", "bookingchange")
+BIG = (
+    "product",
+    "order",
+    "booking",
+    "simcard",
+    "sms",
+    "offer",
+    "syncstate",
+    "smsgap",
+    "auditevent",
+    "purchase",
+    "purchasestep",
+    "bookingchange",
+)
 
 
 def statements_of(client: Client, url: str, status: int = 200, **headers: Any) -> list[str]:

@@ -106,8 +106,8 @@ def may_withdraw(user: Any, purchase: Purchase) -> bool:
     return mine or may_manage(user, purchase.account_id)
 
 
-def _visible(queryset: AccountQuerySet[Any], user: Any, pk: int) -> Any:
-    row = queryset.visible_to(user).filter(pk=pk).first() if pk < 2**63 else None
+def _visible(queryset: AccountQuerySet[Row], user: Any, pk: int) -> Row:
+    row: Row | None = queryset.visible_to(user).filter(pk=pk).first() if pk < 2**63 else None
     if row is None:
         raise Http404
     return row
