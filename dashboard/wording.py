@@ -16,7 +16,7 @@ from .foreign_text import visible
 _ISO = dict(
     pair.split(":")
     for pair in """
-    : albania:al argentina:ar armenia:am australia:au austria:at azerbaijan:az bangladesh:bd belarus:by
+    albania:al argentina:ar armenia:am australia:au austria:at azerbaijan:az bangladesh:bd belarus:by
     belgium:be bosniaandherzegovina:ba brazil:br bulgaria:bg canada:ca chile:cl china:cn colombia:co
     croatia:hr cyprus:cy czechia:cz czechrepublic:cz denmark:dk egypt:eg england:gb estonia:ee
     finland:fi france:fr georgia:ge germany:de ghana:gh greatbritain:gb greece:gr hongkong:hk hungary:hu

@@ -82,16 +82,12 @@ def _build_thread(request: HttpRequest, pk: int) -> Context:
 
 
 def _relatives(found: Booking) -> dict[str, Any]:
-    """The booking that this one extends, and the one that extends it. One query."""
-    mine = Booking.objects.filter(account=found.account_id)
-    wanted = Q(extends=found.remote_id)
-    if found.extends is not None:
-        wanted |= Q(remote_id=found.extends)
-    rows = list(mine.filter(wanted).only("pk", "remote_id", "extends").order_by("remote_id")[:10])
-    return {
-        "extends": next((row for row in rows if row.remote_id == found.extends), None),
-        "extended_by": [row for row in rows if row.extends == found.remote_id],
-    }
+    """The booking that this one extends, and those that extend it. One query, a second one if it extends."""
+    mine = Booking.objects.filter(account=found.account_id).only("remote_id")
+    # Sorted here: asked to sort, SQLite would walk the account's bookings in that order.
+    later = sorted(mine.filter(extends=found.remote_id), key=lambda each: each.remote_id)
+    earlier = mine.filter(remote_id=found.extends).first() if found.extends is not None else None
+    return {"extends": earlier, "extended_by": later}
 
 
 def _gaps(found: Booking) -> list[SmsGap]:
