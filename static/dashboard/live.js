@@ -45,7 +45,12 @@
     }
   }
 
-  const own = (event) => event.detail.elt?.matches?.('[data-panel][id]') ? event.detail.elt : null;
+  // An event names the element that it is told to, which need not be the one that asked: a swap is told to its target,
+  // and the end of a request to a parent when the asker is gone.
+  function own(event) {
+    const asker = event.detail.requestConfig?.elt || event.detail.elt;
+    return asker?.matches?.('[data-panel][id]') ? asker : null;
+  }
 
   document.addEventListener('htmx:beforeRequest', (event) => {
     const panel = own(event);
@@ -56,8 +61,7 @@
     if (panel) stateOf(panel.id).busy = performance.now();
   });
   document.addEventListener('htmx:beforeSwap', (event) => {
-    // This event names the target; who asked stands in the request. A filter or a form may swap a panel as it likes.
-    const panel = own({ detail: event.detail.requestConfig });
+    const panel = own(event); // a filter or a form may swap a panel as it likes
     // A filter was set while this answer was on its way: it is the answer to another question.
     if (panel && document.getElementById(panel.id)?.getAttribute('hx-get') !== event.detail.requestConfig.path) {
       event.detail.shouldSwap = false;
