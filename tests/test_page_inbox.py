@@ -157,9 +157,16 @@ def test_an_empty_inbox_says_what_to_do(page: Client) -> None:
 
 
 HOSTILE = [
-    "<script>alert(1)</script>", "{{191*7}} {% now 'Y' %}", '" hx-get="/evil" hx-trigger="load', "'><img src=x onerror=alert(1)>",
-    "<a href=javascript:alert(1)>x</a>", "NUL \x00 and ESC \x1b[31m", "\u202egnp.exe\u202c", "👩‍👩‍👧‍👦 \u200fرمز", "--><style>*{}",
-]  # fmt: skip
+    "<script>alert(1)</script>",
+    "{{191*7}} {% now 'Y' %}",
+    '" hx-get="/evil" hx-trigger="load',
+    "'><img src=x onerror=alert(1)>",
+    "<a href=javascript:alert(1)>x</a>",
+    "NUL \x00 and ESC \x1b[31m",
+    "\u202egnp.exe\u202c",
+    "👩‍👩‍👧‍👦 \u200fرمز",
+    "--><style>*{}",
+]
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -102,9 +102,7 @@ def cursor(*values: Any) -> str:
         base64.urlsafe_b64encode(b"[" * 600).decode(), base64.urlsafe_b64encode(b"\xff\xfe").decode(),
     ],
 )  # fmt: skip
-def test_a_cursor_that_cannot_be_read_is_the_first_page(
-    account: Account, messages: list[Sms], text: str
-) -> None:
+def test_a_cursor_that_cannot_be_read_is_the_first_page(account: Account, messages: list[Sms], text: str) -> None:
     for name in ("after", "before"):
         given_query = QueryDict(mutable=True)
         given_query[name] = text

@@ -72,18 +72,14 @@ def test_a_panel_answers_204_until_one_of_its_topics_moves(
 
 
 @pytest.mark.parametrize(("path", "name", "topic"), PAGES)
-def test_a_panel_renders_what_its_page_showed(
-    page: Client, booking: Any, path: str, name: str, topic: str
-) -> None:
+def test_a_panel_renders_what_its_page_showed(page: Client, booking: Any, path: str, name: str, topic: str) -> None:
     content = page.get(path.format(pk=booking.pk)).content.decode()
     fragment = page.get(panel_url(content, name).split("v=")[0]).content.decode()
     ids = set(re.findall(r'\bid="([^"]+)"', fragment))
     assert ids <= set(re.findall(r'\bid="([^"]+)"', content))
 
 
-def test_a_topic_of_a_foreign_account_moves_nothing(
-    page: Client, booking: Any, foreign_account: Account
-) -> None:
+def test_a_topic_of_a_foreign_account_moves_nothing(page: Client, booking: Any, foreign_account: Account) -> None:
     url = panel_url(page.get("/inbox/").content.decode(), "inbox")
     topics.touch(foreign_account.pk, topics.SMS)
     assert page.get(url).status_code == 204
@@ -118,9 +114,7 @@ def test_the_panel_of_a_foreign_booking_is_not_found_even_with_its_version(
     assert page.get(panel_url(content, name)).status_code == 404
 
 
-def test_a_number_that_ends_leaves_what_runs_without_any_topic(
-    page: Client, account: Account, booking: Any
-) -> None:
+def test_a_number_that_ends_leaves_what_runs_without_any_topic(page: Client, account: Account, booking: Any) -> None:
     url = panel_url(page.get("/").content.decode(), "running")
     # As if its time had passed.
     Booking.objects.update(runs_until=timezone.now() - timedelta(seconds=1))

@@ -45,8 +45,8 @@ def product_for(user: Any, pk: int) -> Product:
     return _visible(Product.objects.select_related("account"), user, pk)
 
 
-def _visible(queryset: AccountQuerySet[Any], user: Any, pk: int) -> Any:
-    row = queryset.visible_to(user).filter(pk=pk).first() if pk < 2**63 else None
+def _visible(queryset: AccountQuerySet[Row], user: Any, pk: int) -> Row:
+    row: Row | None = queryset.visible_to(user).filter(pk=pk).first() if pk < 2**63 else None
     if row is None:
         raise Http404
     return row

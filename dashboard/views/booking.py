@@ -20,7 +20,7 @@ from .panels import Context, Panel
 from .rows import badge, countdown, flag_urls, sms_rows
 
 SORTS = (Sort("newest", "Newest first", "received_at"),)
-# Gaps said in the notice; more are summed up by these.
+# Gaps that are told, the newest.
 GAPS = 3
 
 
@@ -92,11 +92,13 @@ def _relatives(found: Booking) -> dict[str, Any]:
 
 def _gaps(found: Booking) -> list[SmsGap]:
     """Spans in which messages of this booking may be missing: still being filled, or lost for good. One query."""
-    gaps = SmsGap.objects.filter(account=found.account_id).filter(Q(closed_at=None) | Q(lost=True))
+    gaps = SmsGap.objects.filter(account=found.account_id)
     if found.starts_at is not None:
         gaps = gaps.filter(to_at__gte=found.starts_at)
     gaps = gaps.filter(Q(from_at=None) | Q(from_at__lte=found.runs_until))
-    return list(gaps.order_by("-found_at")[:GAPS])
+    # Two parts, since each has its index.
+    either = gaps.open().union(gaps.filter(lost=True), all=True)
+    return sorted(set(either), key=lambda gap: gap.found_at, reverse=True)[:GAPS]
 
 
 def _salt(request: HttpRequest, pk: int) -> str:

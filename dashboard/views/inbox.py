@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render

@@ -52,9 +52,7 @@ class Page:
         return not self.first
 
 
-def page_of(
-    queryset: QuerySet[Any], query: QueryDict, sorts: tuple[Sort, ...], size: int = PAGE_SIZE
-) -> Page:
+def page_of(queryset: QuerySet[Any], query: QueryDict, sorts: tuple[Sort, ...], size: int = PAGE_SIZE) -> Page:
     """The page that `query` asks for (`sort`, `after` or `before`).
 
     A cursor of another sort or one that cannot be read is the first page: the nearest sense, never an error.
@@ -112,7 +110,7 @@ def without(query: QueryDict, *names: str) -> QueryDict:
     """A copy of the query without these parameters and without empty ones."""
     copy = query.copy()
     for name in list(copy):
-        if name in names or not copy[name].strip():
+        if name in names or not copy.get(name, "").strip():
             del copy[name]
     return copy
 
@@ -122,9 +120,7 @@ def _columns(sort: Sort, backwards: bool) -> tuple[str, ...]:
     return tuple(sign + name for name in (*sort.fields, "id"))
 
 
-def _beyond(
-    queryset: QuerySet[Any], sort: Sort, cursor: tuple[Any, ...] | None, backwards: bool
-) -> QuerySet[Any]:
+def _beyond(queryset: QuerySet[Any], sort: Sort, cursor: tuple[Any, ...] | None, backwards: bool) -> QuerySet[Any]:
     if cursor is None:
         return queryset
     way = "lt" if sort.descending != backwards else "gt"

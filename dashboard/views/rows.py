@@ -147,12 +147,6 @@ def countdown(starts_at: datetime | None, ends_at: datetime | None, clock: Clock
         "ends": iso(ends_at),
         "share": max(0, min(100, round(share))),
         "text": left_text(left),
-        "mood": "over"
-        if seconds <= 0
-        else "end"
-        if seconds <= VERY_SOON
-        else "warn"
-        if seconds <= SOON
-        else "",
+        "mood": "over" if seconds <= 0 else "end" if seconds <= VERY_SOON else "warn" if seconds <= SOON else "",
         "title": clock.full(ends_at),
     }
