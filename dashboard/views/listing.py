@@ -30,7 +30,7 @@ def form_state(request: HttpRequest, filters: tuple[str, ...], sorts: tuple[Sort
 
 def set_filters(request: HttpRequest, filters: tuple[str, ...]) -> list[str]:
     """Names of the filters that narrow the list; a sort does not."""
-    account = (ACCOUNT,) if accounts_in_view(request) != request.user.visible_account_ids else ()
+    account = (ACCOUNT,) if accounts_in_view(request) != getattr(request.user, "visible_account_ids", ()) else ()
     return [*account, *(name for name in filters if text_of(request.GET, name))]
 
 
