@@ -35,7 +35,8 @@ def change(account: Account, kind: str, **fields: Any) -> None:
 
 def row(response: Any, kind: str) -> str:
     """Words of the table's row of a kind."""
-    found = re.search(rf'<tr id="sync-\d+">\s*<td class="lead wrap"><b>{re.escape(kind)}</b>.*?</tr>', _html(response), re.S)
+    start = rf'<tr id="sync-\d+">\s*<td class="lead wrap"><b>{re.escape(kind)}</b>'
+    found = re.search(rf"{start}.*?</tr>", _html(response), re.DOTALL)
     assert found is not None, kind
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", found[0]))
 
