@@ -177,6 +177,7 @@ def test_everybody_sees_their_accounts_only(
         assert client.get(panel).status_code == 200
     client.force_login(stranger)
     assert shown(client.get("/catalog/")) == []
+    assert "You are a member of no account" in client.get("/catalog/").content.decode()
     assert shown(client.get("/panels/catalog/")) == []
     assert client.get(f"/catalog/{product.pk}/").status_code == 404
     assert client.get(panel).status_code == 404

@@ -56,6 +56,7 @@ class PersonAdmin(RecordsMemberships, UserAdmin):
     list_filter = ("is_active", "is_superuser")
     readonly_fields = ("last_login", "date_joined")
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
     filter_horizontal = ()
     fieldsets = (
         (None, {"fields": ("username", "password")}),
