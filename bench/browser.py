@@ -18,6 +18,7 @@ from .figures import Report, main
 from .stack import Stack
 
 QUESTION = "Browser: first load of the overview, and an idle open page"
+_SERIES = ("lcp", "cls", "long", "kB", "requests", "until load", "wire kB")
 PAGES = {"overview": "/", "inbox": "/inbox/", "bookings": "/bookings/", "status": "/status/"}
 
 # Runs before anything of the page: paints and shifts are told to observers only.
