@@ -160,11 +160,13 @@ def _reach_database(seconds: float) -> None:
     """One plain connection to PostgreSQL: the pool would wait ten seconds and not say why. Raises DatabaseError."""
     if connection.vendor != "postgresql":
         return
+    import psycopg
+
     end = time.monotonic() + seconds
     while True:
         try:
             with connection.wrap_database_errors:
-                connection.Database.connect(**connection.get_connection_params()).close()
+                psycopg.connect(**connection.get_connection_params()).close()
             return
         except DatabaseError:
             if time.monotonic() >= end:
