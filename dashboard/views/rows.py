@@ -107,7 +107,7 @@ def booking_rows(bookings: Iterable[Any], clock: Clock, accounts: Mapping[int, s
                 "code_tail": tail,
                 "sms_count": booking.sms_count,
                 "end": iso(booking.runs_until),
-                "ended": clock.relative(booking.runs_until),
+                "ended": clock.ago(booking.runs_until),
                 "left": countdown(booking.starts_at, booking.ends_at, clock) if running else None,
             }
         )
