@@ -77,9 +77,7 @@ def stored_versions(account_ids: Iterable[int]) -> Versions:
     return list(stored.values_list("account_id", "topic", "version"))
 
 
-def version_of(
-    account_ids: Iterable[int], *topics: str, salt: str = "", stored: Versions | None = None
-) -> str:
+def version_of(account_ids: Iterable[int], *topics: str, salt: str = "", stored: Versions | None = None) -> str:
     """A token of 10 hex digits over the stored versions; an equal token means that nothing moved.
 
     The order of accounts and topics does not matter; the sets themselves do, so that a panel also moves when
@@ -93,6 +91,11 @@ def version_of(
     triples = sorted(triple for triple in stored if triple[0] in accounts and triple[1] in names)
     text = json.dumps([salt, accounts, names, triples])
     return hashlib.blake2s(text.encode(), digest_size=5).hexdigest()
+
+
+def live_version(account_ids: Iterable[int], stored: Versions | None = None) -> str:
+    """A token over everything that moves in these accounts: what a page is compared by when its stream opens."""
+    return version_of(account_ids, *TOPICS, stored=stored)
 
 
 def _publish(account_id: int, versions: Mapping[str, int]) -> None:
@@ -110,9 +113,7 @@ def _redis(url: str) -> Redis:
     """The one client of this process; its pool is safe between threads and notices a fork."""
     # A connection that died idle is opened again once. A time-out is not tried again, since the caller waits.
     retry = Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,))
-    return Redis.from_url(
-        url, socket_timeout=PUBLISH_TIMEOUT, socket_connect_timeout=PUBLISH_TIMEOUT, retry=retry
-    )
+    return Redis.from_url(url, socket_timeout=PUBLISH_TIMEOUT, socket_connect_timeout=PUBLISH_TIMEOUT, retry=retry)
 
 
 def _warn(error: Exception) -> None:

@@ -120,7 +120,9 @@
   function hear(news) {
     if (news.state) show(news);
     if (news.nudge) nudgeTopic(news.nudge.t);
-    if (!settled && (news.sync || news.state === 'live')) {
+    if (!settled && news.sync?.v && news.sync.v === script.dataset.version) {
+      settled = 1; // nothing has moved since the page was rendered
+    } else if (!settled && (news.sync || (news.state === 'live' && news.late))) {
       settled = performance.now() + SETTLE;
       setTimeout(sync, SETTLE);
     } else if (news.sync && performance.now() > settled) sync();
