@@ -23,7 +23,7 @@ from django.test import Client as Browser
 from redis import Redis
 
 from dashboard.live import hub, stream
-from dashboard.live.topics import BALANCE, BOOKINGS, CHANNEL, SMS, TOPICS, touch, live_version
+from dashboard.live.topics import BALANCE, BOOKINGS, CHANNEL, SMS, TOPICS, live_version, touch
 from dashboard.live.viewer import Viewer
 from dashboard.models import Membership
 from tests.redis_server import RedisServer
