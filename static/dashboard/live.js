@@ -5,7 +5,9 @@
 (() => {
   const script = document.currentScript;
   const STREAM = script.dataset.stream, WORKER = script.dataset.worker;
-  const APART = 300; // ms between two requests of one panel
+  const TOGETHER = 40; // ms: nudges of one change come together and make one request
+  // ms between two requests of one panel: short for a single change, longer while changes pour in.
+  const APART = 300, APART_MOST = 2000, QUIET = 5000;
   const STUCK = 2000; // ms after which a request is given up when the connection was replaced
   const RETRY = 3000; // ms between two tries while requests fail
   const SETTLE = 2500; // ms: the page has just been rendered, its first check may wait
@@ -13,7 +15,7 @@
 
   // --- panels
 
-  const stateOf = (id) => panels.get(id) || panels.set(id, { last: 0, busy: 0, again: false, timer: 0 }).get(id);
+  const stateOf = (id) => panels.get(id) || panels.set(id, { last: -QUIET, apart: APART, busy: 0, again: false, timer: 0 }).get(id);
   const all = () => document.querySelectorAll('[data-panel][id]');
   const resting = (panel) => document.hidden || panel.hasAttribute('data-hold');
 
@@ -22,13 +24,15 @@
     if (resting(panel)) return; // becoming visible asks again for everything
     if (state.busy) { state.again = true; return; }
     if (state.timer) return;
-    const wait = state.last + APART - performance.now();
+    const wait = state.last + state.apart - performance.now();
     state.timer = setTimeout(() => {
+      const at = performance.now();
+      state.apart = at - state.last > QUIET ? APART : Math.min(APART_MOST, state.apart * 1.5);
       state.timer = 0;
-      state.last = performance.now();
+      state.last = at;
       const now = document.getElementById(panel.id);
       if (now && !resting(now)) htmx.trigger(now, 'nudge');
-    }, Math.max(0, wait));
+    }, Math.max(TOGETHER, wait));
   }
 
   function nudgeTopic(topic) {
