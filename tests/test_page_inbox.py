@@ -162,7 +162,7 @@ HOSTILE = [
     '" hx-get="/evil" hx-trigger="load',
     "'><img src=x onerror=alert(1)>",
     "<a href=javascript:alert(1)>x</a>",
-    "NUL \x00 and ESC \x1b[31m",
+    "NUL \u2400 and ESC \x1b[31m",  # the sync stores NUL as its picture, PostgreSQL knows none
     "\u202egnp.exe\u202c",
     "👩‍👩‍👧‍👦 \u200fرمز",
     "--><style>*{}",
