@@ -12,6 +12,7 @@ from typing import Any
 
 from .figures import BASE_DIR, Figure, row
 
+RESULTS = BASE_DIR / "test-results" / "bench.json"
 QUESTIONS = ("lifecycle", "pages", "browser", "streams", "freshness", "outages", "convergence")
 
 
@@ -19,11 +20,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("questions", nargs="*", default=QUESTIONS, help=f"of {', '.join(QUESTIONS)} (all)")
     parser.add_argument("--full", action="store_true", help="the long series, not the quick ones")
-    parser.add_argument("--out", type=Path, default=Path("bench.json"), metavar="FILE", help="JSON (%(default)s)")
+    parser.add_argument("--out", type=Path, default=RESULTS, metavar="FILE", help="JSON (%(default)s)")
     options = parser.parse_args()
     if unknown := set(options.questions) - set(QUESTIONS):
         parser.error(f"there is no question {sorted(unknown)[0]!r}")
     reports = [_run(name, quick=not options.full) for name in options.questions]
+    options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(reports, indent=1))
     print(f"\n{'=' * 40}\nAll figures with a limit; {options.out} has the rest.")
     figures = [_figure(each) for report in reports for each in report["figures"]]

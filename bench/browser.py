@@ -122,7 +122,7 @@ def _first_loads(report: Report, name: str, path: str, stack: Stack, chromium: B
     found: dict[str, list[float]] = {
         key: [] for key in ("lcp", "cls", "long", "kB", "requests", "until load", "wire kB")
     }
-    detail = ""
+    detail, urls = "", []
     for _ in range(count):
         wire = Wire(stack.port)
         url = f"http://127.0.0.1:{wire.port}"
@@ -142,12 +142,14 @@ def _first_loads(report: Report, name: str, path: str, stack: Stack, chromium: B
         found["until load"].append(until_load)
         found["wire kB"].append(wire.received / 1000)
         detail = ", ".join(f"{file or 'page'} {size / 1000:.1f}" for file, size in traffic.sizes.items())
+        urls = traffic.urls
         context.close()
         wire.close()
     strict = name == "overview"
     report.add(f"{name}: first load, by the browser", max(found["kB"]), "kB", 100 if strict else None, spread=detail)
     report.add(f"{name}: first load, all that came by the wire", max(found["wire kB"]), "kB", 100 if strict else None)
     report.add(f"{name}: requests until the load event", max(found["until load"]), "", 10 if strict else None)
+    report.remark(f"{name}, asked: {[url.removeprefix('http://').partition('/')[2][:60] for url in urls]}")
     report.add(f"{name}: requests within 6 s after it", max(found["requests"]), "", 10 if strict else None)
     report.add_series(f"{name}: LCP", found["lcp"], "ms", median=400 if strict else None)
     report.add(f"{name}: layout shift", max(found["cls"]), "", 0 if strict else None)
