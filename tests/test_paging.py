@@ -173,6 +173,11 @@ def test_nobody_without_an_account_gets_a_row(stranger: User, messages: list[Sms
     assert first_rows(Sms.objects.visible_to(stranger), ("-received_at",), 5) == []
 
 
+def test_conditions_that_hold_for_no_row_give_none(two_accounts: list[Sms]) -> None:
+    rows = Sms.objects.of_accounts({sms.account_id for sms in two_accounts}).filter(pk__in=[])
+    assert page_of(rows, query(""), NEWEST).rows == []
+
+
 def test_the_first_rows_of_accounts_are_those_of_all(two_accounts: list[Sms]) -> None:
     ids = sorted({sms.account_id for sms in two_accounts})
     assert first_rows(Sms.objects.of_accounts(ids), ("-received_at", "-id"), 9) == two_accounts[:9]
