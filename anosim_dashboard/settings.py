@@ -143,7 +143,7 @@ STORAGES = {
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if DEBUG
-        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        else "anosim_dashboard.static_storage.RememberingStorage"
     },
 }
 WHITENOISE_USE_FINDERS = DEBUG

@@ -17,7 +17,7 @@ from ..wording import code_halves, country_name, flag_code, number_text, rental_
 from .access import booking_for
 from .paging import Sort, page_of
 from .panels import Context, Panel
-from .rows import badge, countdown, flag_urls, sms_rows
+from .rows import badge, countdown, flag_urls, thread_rows
 
 SORTS = (Sort("newest", "Newest first", "received_at"),)
 # Gaps that are told, the newest.
@@ -67,7 +67,7 @@ def _build_thread(request: HttpRequest, pk: int) -> Context:
     found = _booking(request, pk)
     clock = Clock()
     page = page_of(Sms.objects.filter(booking=found).for_list(), request.GET, SORTS)
-    rows = sms_rows(page.rows, clock, {})
+    rows = thread_rows(page.rows, clock)
     for row in rows:
         row["clock"] = clock.clock(row["received_at"])
     return {
