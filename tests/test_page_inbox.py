@@ -13,7 +13,9 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dashboard.local_time import Clock
 from dashboard.models import Account, Sms, User
+from dashboard.views.rows import sms_rows
 
 from .factories import make_account, make_booking, make_sms
 from .query_plans import sorts, statements_of, whole_reads
@@ -253,3 +255,13 @@ def test_no_table_is_read_whole(page: Client, account: Account, viewer: User, ac
     assert whole_reads(statements) == []
     if accounts == 1:
         assert sorts(statements) == []
+
+
+def test_no_character_of_a_message_can_be_taken_for_the_place_of_its_age(account: Account) -> None:
+    make_sms(make_booking(account), "text")
+    row = Sms.objects.for_list().get()
+    hostile = row._replace(number="\x00+49", sender="\x00<i>", text="\x00<b>", booking_id=None)
+    (shown_row,) = sms_rows([hostile], Clock(), {account.pk: "\x00<u>"})
+    assert shown_row["head"].endswith("data-rel>")
+    assert shown_row["tail"].startswith("</time>")
+    assert not re.search(r"<[bui]>|\x00", shown_row["head"] + shown_row["tail"])

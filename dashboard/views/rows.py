@@ -11,6 +11,7 @@ from datetime import datetime
 from functools import lru_cache
 from itertools import groupby
 from typing import Any
+from urllib.parse import quote
 
 from django.template.loader import render_to_string
 from django.templatetags.static import static
@@ -90,14 +91,15 @@ def _values(
 ) -> Row:
     text = visible(text)
     code_head, code_tail = code_halves(code)
+    plain = number.removeprefix("+")
     return {
         "id": str(pk),
-        "url": f"{reverse('bookings')}{booking_id}/" if booking_id else f"{reverse('inbox')}?q=%2B{number.lstrip('+')}",
+        "url": f"{reverse('bookings')}{booking_id}/" if booking_id else f"{reverse('inbox')}?q={quote(f'+{plain}')}",
         "flag": flag_urls() + (flag_code(country or "") if booking_id else flag_of_number(number)),
-        "number": number,
+        "number": visible(number),
         "number_text": number_text(number),
         "sender": visible(sender),
-        "note": f" · {account}" if account else "",
+        "note": f" · {visible(account)}" if account else "",
         "at": iso(received_at),
         "received_at": received_at,
         "text": text,
