@@ -1,4 +1,4 @@
-"""What Django's error pages may show. Apart from redaction.py, which beat loads and which must not load Django's views."""
+"""What Django's error pages may show. Not in redaction.py: beat loads that one, and has no use for Django's views."""
 
 from django.views.debug import SafeExceptionReporterFilter
 
