@@ -108,10 +108,10 @@ def measure(report: Report, options: argparse.Namespace) -> None:
     with Sandbox(seed=7) as sandbox, Stack(sandbox) as stack, browser() as chromium:
         stack.use_django()
         time.sleep(65)  # the backfill of the first start is over
-        for name, path in PAGES.items():
-            _first_loads(report, name, path, stack, chromium, 3 if options.quick else options.loads)
-        for name in ("overview", "inbox"):
-            _idle(report, name, stack, chromium, 1 if options.quick else options.minutes)
+        for name in options.pages:
+            _first_loads(report, name, PAGES[name], stack, chromium, 3 if options.quick else options.loads)
+        for name in ("overview", "inbox") if options.minutes else ():
+            _idle(report, name, stack, chromium, 2 if options.quick else options.minutes)
         parts = stack.pss()
         spread = ", ".join(f"{name} {value:.0f}" for name, value in sorted(parts.items()))
         report.add("memory of the whole stack (PSS)", sum(parts.values()), "MB", 260, spread=spread)
@@ -179,7 +179,8 @@ def _idle(report: Report, name: str, stack: Stack, chromium: Browser, minutes: i
 
 def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--loads", type=int, default=9, help="cold loads of each page (%(default)s)")
-    parser.add_argument("--minutes", type=int, default=3, help="idle minutes of each page (%(default)s)")
+    parser.add_argument("--minutes", type=int, default=3, help="idle minutes of each page, 0: none (%(default)s)")
+    parser.add_argument("--pages", nargs="+", default=list(PAGES), choices=list(PAGES), help="first loads (all)")
 
 
 if __name__ == "__main__":

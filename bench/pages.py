@@ -52,7 +52,7 @@ def measure(report: Report, options: argparse.Namespace) -> None:
         call_command("migrate", interactive=False, verbosity=0)
         call_command("collectstatic", interactive=False, verbosity=0)
         sizes = options.sizes[:1] if options.quick else options.sizes
-        times: dict[str, list[float]] = {}
+        grown: dict[str, list[tuple[float, float]]] = {}
         for place, count in enumerate(sizes):
             archive.clear()
             began = time.monotonic()
@@ -61,16 +61,26 @@ def measure(report: Report, options: argparse.Namespace) -> None:
             views = _views()
             for name in views:
                 if name != "floor":
-                    times.setdefault(name, []).append(
-                        _compare(report, f"{count:,}: {name}", views, name, options.rounds)
-                    )
+                    found = _compare(report, f"{count:,}: {name}", views, name, options.rounds)
+                    grown.setdefault(name, []).append(found)
             if not options.quick:
                 _filters(report, f"{count:,}")
             if place == len(sizes) - 1:
                 _plans(report)
-        for name, (first, *_, last) in ((name, found) for name, found in times.items() if len(found) > 1):
-            limit = 1.1 if name == "inbox" else None
-            report.add(f"{name}: {sizes[-1]:,} SMS against {sizes[0]:,}, processor time", last / first, "x", limit)
+        if len(sizes) > 1:
+            _growth(report, grown, f"{sizes[-1]:,} SMS against {sizes[0]:,}")
+
+
+def _growth(report: Report, grown: dict[str, list[tuple[float, float]]], title: str) -> None:
+    """How much dearer the largest archive makes each page, the drift of the machine taken out by an empty view."""
+    drift = grown["empty view"][-1][0] / grown["empty view"][0][0]
+    report.add(f"empty view: {title}, the machine's drift", drift, "x")
+    floor = statistics.mean(found[-1][1] / found[0][1] for found in grown.values()) / drift
+    report.add(f"floor: {title}", floor, "x")
+    for name, found in grown.items():
+        if name != "empty view":
+            ratio = found[-1][0] / found[-1][1] / (found[0][0] / found[0][1]) * floor
+            report.add(f"{name}: {title}", ratio, "x", 1.1 if name == "inbox" else None)
 
 
 @dataclass(frozen=True)
@@ -81,8 +91,10 @@ class Time:
     cpu: float
 
 
-def _compare(report: Report, title: str, views: dict[str, Callable[[], Any]], name: str, rounds: int) -> float:
-    """The page and the floor in turn, so that both meet the same machine; gives the page's processor time, median."""
+def _compare(
+    report: Report, title: str, views: dict[str, Callable[[], Any]], name: str, rounds: int
+) -> tuple[float, float]:
+    """The page and the floor in turn, so that both meet the same machine; gives their median processor times."""
     for _ in range(10):
         views[name]()
     pairs = [(_timed(views[name]), _timed(views["floor"])) for _ in range(rounds)]
@@ -92,7 +104,7 @@ def _compare(report: Report, title: str, views: dict[str, Callable[[], Any]], na
         limit = 2 if name == "inbox" else None
         spread = f"{mine:.2f} to {floor:.2f} ms"
         report.add(f"{title}: times the floor ({word})", mine / floor, "x", limit, n=rounds, spread=spread)
-    return statistics.median(mine.cpu for mine, _ in pairs)
+    return statistics.median(mine.cpu for mine, _ in pairs), statistics.median(floor.cpu for _, floor in pairs)
 
 
 def _set_up(folder: Path) -> None:
