@@ -260,8 +260,8 @@ def test_no_table_is_read_whole(page: Client, account: Account, viewer: User, ac
 def test_no_character_of_a_message_can_be_taken_for_the_place_of_its_age(account: Account) -> None:
     make_sms(make_booking(account), "text")
     row = Sms.objects.for_list().get()
-    hostile = row._replace(number="\x00+49", sender="\x00<i>", text="\x00<b>", booking_id=None)
+    hostile = row._replace(number="\x00+49", sender="\x00<q>", text="\x00<s>", booking_id=None)
     (shown_row,) = sms_rows([hostile], Clock(), {account.pk: "\x00<u>"})
     assert shown_row["head"].endswith("data-rel>")
     assert shown_row["tail"].startswith("</time>")
-    assert not re.search(r"<[bui]>|\x00", shown_row["head"] + shown_row["tail"])
+    assert not re.search(r"<[qsu]>|\x00", shown_row["head"] + shown_row["tail"])
