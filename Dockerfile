@@ -14,7 +14,8 @@ RUN python -m compileall -q anosim_dashboard dashboard \
 
 FROM python:3.11-slim-bookworm
 LABEL org.opencontainers.image.title="ANOSIM dashboard" org.opencontainers.image.licenses="MIT"
-RUN useradd --system --uid 10001 --user-group --no-create-home --home-dir /app --shell /usr/sbin/nologin dashboard \
+RUN groupadd --gid 10001 dashboard \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /app --shell /usr/sbin/nologin dashboard \
     && install -d -o dashboard -g dashboard -m 700 /data
 COPY --from=build /venv /venv
 COPY --from=build /app /app

@@ -25,6 +25,14 @@ RUNNING = 60
 RENTAL_DAYS = 3
 
 
+def clear() -> None:
+    """Empty what `fill` fills."""
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE dashboard_booking SET newest_sms_id = NULL")
+        for name in ("sms", "booking", "order", "balancereading", "country", "syncstate", "topicversion", "account"):
+            cursor.execute(f"DELETE FROM dashboard_{name}")
+
+
 def fill(sms: int, bookings: int) -> Account:
     """An account with so many rows, the newest from now, sixty bookings running; gives the account."""
     account = Account(name="Archive", balance_usd="418.60", balance_at=timezone.now(), key_ok=True)

@@ -45,6 +45,7 @@ class Report:
     question: str
     figures: list[Figure] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    finished: bool = False
 
     def add(
         self, name: str, value: float, unit: str, at_most: float | None = None, *, n: int = 1, spread: str = ""
@@ -118,7 +119,13 @@ def _commit() -> str:
 
 def as_json(report: Report) -> dict[str, Any]:
     rows = [{**asdict(figure), "verdict": figure.verdict} for figure in report.figures]
-    return {"question": report.question, "machine": machine(), "figures": rows, "remarks": report.remarks}
+    return {
+        "question": report.question,
+        "finished": report.finished,
+        "machine": machine(),
+        "figures": rows,
+        "remarks": report.remarks,
+    }
 
 
 def main(
@@ -137,6 +144,7 @@ def main(
     print(f"# {question}", flush=True)
     try:
         measure(report, chosen)
+        report.finished = True
     finally:
         if chosen.out:
             chosen.out.write_text(json.dumps(as_json(report), indent=1))

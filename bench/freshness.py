@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 from playwright.sync_api import Page
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from dashboard.sandbox import Sandbox
 
@@ -88,7 +89,7 @@ def _seen(page: Page, number: int, sent: float) -> float:
     left = max(0.1, sent + LONGEST - time.time())
     try:
         handle: Any = page.wait_for_function("(number) => window.seenAt[number]", arg=str(number), timeout=left * 1000)
-    except Exception:  # noqa: BLE001 (playwright's own time-out class is the only one that is expected here)
+    except PlaywrightTimeout:
         return sent + LONGEST
     return float(handle.json_value()) / 1000
 

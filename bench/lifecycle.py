@@ -17,6 +17,7 @@ QUESTION = "Life: second start within 5 s, nothing of ours alive 10 s after SIGT
 def measure(report: Report, options: argparse.Namespace) -> None:
     starts: list[float] = []
     stops: list[float] = []
+    work: list[float] = []
     with Sandbox(seed=11) as sandbox:
         stack = Stack(sandbox)
         with stack:
@@ -26,8 +27,10 @@ def measure(report: Report, options: argparse.Namespace) -> None:
                 stops.append(stack.stop())
                 assert not any(alive(pid) for pid in ours.values())
                 starts.append(stack.start())
+                work.append(stack.processor_seconds())
                 time.sleep(2)
             report.add_series("second start", starts, "s", p95=5)
+            report.add_series("second start: processor time of all processes", work, "s")
             report.add_series("stop, calm", stops, "s", p95=10)
             stack.use_django()
             report.add("stop with 5 streams and a hanging call", _hanging(sandbox, stack), "s", 10)

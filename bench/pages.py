@@ -50,17 +50,37 @@ def measure(report: Report, options: argparse.Namespace) -> None:
         from . import archive
 
         call_command("migrate", interactive=False, verbosity=0)
-        began = time.monotonic()
-        archive.fill(options.sms, options.sms // 10)
-        report.remark(f"{options.sms} SMS, {options.sms // 10} bookings, written in {time.monotonic() - began:.0f} s")
-        views = _views()
-        report.add_series("floor: fifty rows by a bare view", [_timed(views["floor"]).wall for _ in range(60)], "ms")
-        for name in views:
-            if name != "floor":
-                _compare(report, name, views, options.rounds)
-        if not options.quick:
-            _filters(report)
-        _plans(report)
+        call_command("collectstatic", interactive=False, verbosity=0)
+        sizes = options.sizes[:1] if options.quick else options.sizes
+        grown: dict[str, list[tuple[float, float]]] = {}
+        for place, count in enumerate(sizes):
+            archive.clear()
+            began = time.monotonic()
+            archive.fill(count, count // 10)
+            report.remark(f"{count:,} SMS, {count // 10:,} bookings, written in {time.monotonic() - began:.0f} s")
+            views = _views()
+            for name in views:
+                if name != "floor":
+                    found = _compare(report, f"{count:,}: {name}", views, name, options.rounds)
+                    grown.setdefault(name, []).append(found)
+            if not options.quick:
+                _filters(report, f"{count:,}")
+            if place == len(sizes) - 1:
+                _plans(report)
+        if len(sizes) > 1:
+            _growth(report, grown, f"{sizes[-1]:,} SMS against {sizes[0]:,}")
+
+
+def _growth(report: Report, grown: dict[str, list[tuple[float, float]]], title: str) -> None:
+    """How much dearer the largest archive makes each page, the drift of the machine taken out by an empty view."""
+    drift = grown["empty view"][-1][0] / grown["empty view"][0][0]
+    report.add(f"empty view: {title}, the machine's drift", drift, "x")
+    floor = statistics.mean(found[-1][1] / found[0][1] for found in grown.values()) / drift
+    report.add(f"floor: {title}", floor, "x")
+    for name, found in grown.items():
+        if name != "empty view":
+            ratio = found[-1][0] / found[-1][1] / (found[0][0] / found[0][1]) * floor
+            report.add(f"{name}: {title}", ratio, "x", 1.1 if name == "inbox" else None)
 
 
 @dataclass(frozen=True)
@@ -71,18 +91,20 @@ class Time:
     cpu: float
 
 
-def _compare(report: Report, name: str, views: dict[str, Callable[[], Any]], rounds: int) -> None:
-    """The page and the floor in turn, so that both meet the same machine."""
+def _compare(
+    report: Report, title: str, views: dict[str, Callable[[], Any]], name: str, rounds: int
+) -> tuple[float, float]:
+    """The page and the floor in turn, so that both meet the same machine; gives their median processor times."""
     for _ in range(10):
         views[name]()
     pairs = [(_timed(views[name]), _timed(views["floor"])) for _ in range(rounds)]
-    report.add_series(name, [mine.wall for mine, _ in pairs], "ms")
-    report.add(f"{name}: processor time, median", statistics.median(mine.cpu for mine, _ in pairs), "ms", n=rounds)
+    report.add_series(title, [mine.wall for mine, _ in pairs], "ms")
     for word in ("wall", "cpu"):
         mine, floor = (statistics.median(getattr(pair[place], word) for pair in pairs) for place in (0, 1))
         limit = 2 if name == "inbox" else None
         spread = f"{mine:.2f} to {floor:.2f} ms"
-        report.add(f"{name}: times the floor ({word})", mine / floor, "x", limit, n=rounds, spread=spread)
+        report.add(f"{title}: times the floor ({word})", mine / floor, "x", limit, n=rounds, spread=spread)
+    return statistics.median(mine.cpu for mine, _ in pairs), statistics.median(floor.cpu for _, floor in pairs)
 
 
 def _set_up(folder: Path) -> None:
@@ -94,13 +116,7 @@ def _set_up(folder: Path) -> None:
 
     django.setup()
     settings.ROOT_URLCONF = "bench.floor"
-    # Plain names of static files, so that nothing has to be collected; a look-up in a dictionary either way.
-    settings.STORAGES = {
-        **settings.STORAGES,
-        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
-    }
     settings.STATIC_ROOT = folder / "static"
-    settings.STATIC_ROOT.mkdir()
     settings.ALLOWED_HOSTS = ["testserver"]
 
 
@@ -113,7 +129,7 @@ def _views() -> dict[str, Callable[[], Any]]:
 
     from . import floor
 
-    user = User.objects.create_superuser("bench", "", "bench-password-0123")
+    user = User.objects.filter(username="bench").first() or User.objects.create_superuser("bench")
     ours, bare = Client(), Client()
     ours.force_login(user)
     middleware = settings.MIDDLEWARE
@@ -151,11 +167,13 @@ def _client() -> Any:
     return client
 
 
-def _filters(report: Report) -> None:
+def _filters(report: Report, title: str) -> None:
     client = _client()
     for name, path in LISTED.items():
         times = [_timed(functools.partial(client.get, path)).cpu for _ in range(7)]
-        report.add(f"{name} (cpu)", statistics.median(times), "ms", n=len(times), spread=f"max {max(times):.1f}")
+        report.add(
+            f"{title}: {name} (cpu)", statistics.median(times), "ms", n=len(times), spread=f"max {max(times):.1f}"
+        )
 
 
 def _plans(report: Report) -> None:
@@ -190,7 +208,8 @@ def _plan(query: str) -> list[str]:
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--sms", type=int, default=100_000, help="messages; a tenth as many bookings (%(default)s)")
+    sizes = [100_000, 1_000_000]
+    parser.add_argument("--sizes", type=int, nargs="+", default=sizes, help="messages, and a tenth as many bookings")
     parser.add_argument("--rounds", type=int, default=120, help="calls of each page (%(default)s)")
 
 

@@ -143,6 +143,11 @@ class Stack:
         assert self._process is not None
         return {name: pss_of(pid) for name, pid in {**self.pids(), "supervisor": self._process.pid}.items()}
 
+    def processor_seconds(self) -> float:
+        """What the stack and its ended children took of the processors: a start's work, however busy the machine."""
+        assert self._process is not None
+        return sum(processor_seconds_of(pid) for pid in [self._process.pid, *self.pids().values()])
+
     def kill(self, name: str) -> float:
         """SIGKILL to one of them; gives the moment (monotonic)."""
         os.kill(self.pids()[name], signal.SIGKILL)
@@ -158,6 +163,8 @@ class Stack:
         """Set Django up in this process over the database of the stack (once in a process)."""
         os.environ.update({name: self._environment[name] for name in ("DATA_DIR", "DATABASE_URL", "REDIS_URL")})
         os.environ["DJANGO_SETTINGS_MODULE"] = "anosim_dashboard.settings"
+        # Playwright keeps an event loop in the main thread; nothing else runs in it.
+        os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
         import django
 
         django.setup()
@@ -228,6 +235,15 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def processor_seconds_of(pid: int) -> float:
+    """User and system time of a process and of its children that have ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def pss_of(pid: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import socket
 import threading
 import time
@@ -49,8 +50,14 @@ class Streams:
     def _fetch(self) -> None:
         self.answers.append(self._stack.get(PANEL, timeout=30))
 
+    @property
+    def still_open(self) -> int:
+        return sum(thread.is_alive() for thread in self._threads)
+
     def close(self) -> None:
         for stream in self._sockets:
+            with contextlib.suppress(OSError):  # one that has ended is no longer connected
+                stream.shutdown(socket.SHUT_RDWR)
             stream.close()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
@@ -73,7 +80,7 @@ def measure(report: Report, options: argparse.Namespace) -> None:
         rates[f"with {options.count} streams"] = with_them = _rate(sandbox, seconds)
         spread = ", ".join(f"{name} {value:.1f}" for name, value in sorted(stack.pss().items()))
         memory = sum(stack.pss().values())
-        nudges, answers = streams.nudges, list(streams.answers)
+        nudges, answers, lost = streams.nudges, list(streams.answers), options.count - streams.still_open
         streams.close()
         time.sleep(2)
         rates["after"] = _rate(sandbox, seconds)
@@ -82,6 +89,7 @@ def measure(report: Report, options: argparse.Namespace) -> None:
     # Reads are paced in seconds, so a window can hold one call more or less of each kind.
     quiet = max(rates["before"], rates["after"])
     report.add("calls a minute that the streams add", max(0.0, with_them - quiet), "calls", 60 / seconds * 3)
+    report.add("streams that ended by themselves", lost, "streams", 0)
     report.add(f"memory with {options.count} streams (PSS)", memory, "MB", spread=spread)
     report.remark(f"{nudges} nudges, {len(answers)} panels fetched")
     if answers:

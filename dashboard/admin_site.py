@@ -22,6 +22,7 @@ class DashboardAdminSite(AdminSite):
     site_header = "ANOSIM admin"
     site_title = "ANOSIM admin"
     index_title = "Admin"
+    enable_nav_sidebar = False  # it moves the page while it loads
 
     def has_permission(self, request: HttpRequest) -> bool:
         # Not at the top: this module is loaded before the models are.

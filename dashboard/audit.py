@@ -12,9 +12,7 @@ from django.http import HttpRequest
 from .models import Account, AuditEvent
 
 
-def record(
-    request: HttpRequest, action: str, subject: Model, details: dict[str, Any] | None = None
-) -> AuditEvent:
+def record(request: HttpRequest, action: str, subject: Model, details: dict[str, Any] | None = None) -> AuditEvent:
     """Note that the person of `request` did `action` ("account.paused") to `subject`.
 
     `details` is plain data about what changed; the caller leaves secrets out.

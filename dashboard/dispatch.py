@@ -32,9 +32,7 @@ def enqueue(task: Any, *ids: int | str, expires: float | None = None) -> bool:
     policy = {"max_retries": 0, "interval_start": 0, "interval_step": 0, "interval_max": 0}
     try:
         with app.connection_for_write(transport_options=options) as connection:
-            task.apply_async(
-                args=ids, connection=connection, retry=True, retry_policy=policy, expires=expires
-            )
+            task.apply_async(args=ids, connection=connection, retry=True, retry_policy=policy, expires=expires)
     except (OperationalError, RedisError, OSError) as error:
         # Only the kind of error: its text can hold the queue's address.
         logger.warning("The queue does not take %s (%s).", task.name, type(error).__name__)

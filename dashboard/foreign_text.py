@@ -17,7 +17,7 @@ FOLD_AT = 300
 
 
 def visible(text: str) -> str:
-    """ "a\\0b" -> "a␀b", "a\\u202eb" -> "a[U+202E]b"; CR LF becomes a newline. Still has to be escaped."""
+    """ "a\\0b" -> "a[U+0000]b", "a\\u202eb" -> "a[U+202E]b"; CR LF becomes a newline. Still has to be escaped."""
     if _CONTROLS.search(text) is None:
         return text
     return _CONTROLS.sub(_sign, text.replace("\r\n", "\n"))
@@ -33,7 +33,5 @@ def beginning(text: str) -> str:
 
 
 def _sign(match: re.Match[str]) -> str:
-    code = ord(match.group())
-    if code < 0x20:
-        return chr(0x2400 + code)
-    return "␡" if code == 0x7F else f"[U+{code:04X}]"
+    # In plain letters: few fonts hold the pictures that Unicode has for these.
+    return f"[U+{ord(match.group()):04X}]"

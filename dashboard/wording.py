@@ -13,22 +13,20 @@ from phonenumbers import PhoneNumberFormat
 from .foreign_text import visible
 
 # ISO 3166 code by the provider's CamelCase name in lower case, for the flag.
-_ISO = dict(
-    pair.split(":")
-    for pair in """
-    : albania:al argentina:ar armenia:am australia:au austria:at azerbaijan:az bangladesh:bd belarus:by
-    belgium:be bosniaandherzegovina:ba brazil:br bulgaria:bg canada:ca chile:cl china:cn colombia:co
-    croatia:hr cyprus:cy czechia:cz czechrepublic:cz denmark:dk egypt:eg england:gb estonia:ee
-    finland:fi france:fr georgia:ge germany:de ghana:gh greatbritain:gb greece:gr hongkong:hk hungary:hu
-    iceland:is india:in indonesia:id ireland:ie israel:il italy:it japan:jp kazakhstan:kz kenya:ke
-    kosovo:xk latvia:lv lithuania:lt luxembourg:lu macedonia:mk malaysia:my malta:mt mexico:mx
-    moldova:md montenegro:me morocco:ma netherlands:nl newzealand:nz nigeria:ng northmacedonia:mk
-    norway:no pakistan:pk peru:pe philippines:ph poland:pl portugal:pt romania:ro russia:ru
-    saudiarabia:sa serbia:rs singapore:sg slovakia:sk slovenia:si southafrica:za southkorea:kr spain:es
-    sweden:se switzerland:ch taiwan:tw tanzania:tz thailand:th turkey:tr ukraine:ua
-    unitedarabemirates:ae unitedkingdom:gb unitedstates:us unitedstatesofamerica:us usa:us vietnam:vn
-    """.split()
-)
+_COUNTRIES = """
+albania:al argentina:ar armenia:am australia:au austria:at azerbaijan:az bangladesh:bd belarus:by
+belgium:be bosniaandherzegovina:ba brazil:br bulgaria:bg canada:ca chile:cl china:cn colombia:co
+croatia:hr cyprus:cy czechia:cz czechrepublic:cz denmark:dk egypt:eg england:gb estonia:ee
+finland:fi france:fr georgia:ge germany:de ghana:gh greatbritain:gb greece:gr hongkong:hk hungary:hu
+iceland:is india:in indonesia:id ireland:ie israel:il italy:it japan:jp kazakhstan:kz kenya:ke
+kosovo:xk latvia:lv lithuania:lt luxembourg:lu macedonia:mk malaysia:my malta:mt mexico:mx
+moldova:md montenegro:me morocco:ma netherlands:nl newzealand:nz nigeria:ng northmacedonia:mk
+norway:no pakistan:pk peru:pe philippines:ph poland:pl portugal:pt romania:ro russia:ru
+saudiarabia:sa serbia:rs singapore:sg slovakia:sk slovenia:si southafrica:za southkorea:kr spain:es
+sweden:se switzerland:ch taiwan:tw tanzania:tz thailand:th turkey:tr ukraine:ua
+unitedarabemirates:ae unitedkingdom:gb unitedstates:us unitedstatesofamerica:us usa:us vietnam:vn
+"""
+_ISO = dict(pair.split(":") for pair in _COUNTRIES.split())
 _REGIONS = frozenset(code.upper() for code in _ISO.values())
 _SMALL_WORDS = frozenset({"and", "of", "the"})
 _RENTAL_TYPES = {"activation": "Activation", "rentalservice": "Service rental", "rentalfull": "Full SIM"}

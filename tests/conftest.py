@@ -39,7 +39,7 @@ def django_db_modify_db_settings() -> None:
     from django.conf import settings
 
     if settings.DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-        settings.DATABASES["default"]["TEST"]["NAME"] = str(DATA_DIR / "tests.sqlite3")
+        settings.DATABASES["default"]["TEST"] |= {"NAME": str(DATA_DIR / "tests.sqlite3")}  # type: ignore[operator]
 
 
 @pytest.fixture(autouse=True)

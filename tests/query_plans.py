@@ -43,6 +43,21 @@ def whole_reads(statements: list[str]) -> list[str]:
     return [step for sql in statements if sql.startswith("SELECT") for step in _scans(sql)]
 
 
+def sorts(statements: list[str]) -> list[str]:
+    """Statements about the BIG tables that have to sort: SQLite only, where the plan says so."""
+    if connection.vendor != "sqlite":
+        return []
+    names = "|".join(f"dashboard_{name}" for name in BIG)
+    found = []
+    for sql in statements:
+        if sql.startswith("SELECT") and re.search(rf'FROM "(?:{names})"', sql):
+            with connection.cursor() as cursor:
+                cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
+                if any("TEMP B-TREE FOR ORDER BY" in row[3] for row in cursor.fetchall()):
+                    found.append(sql)
+    return found
+
+
 def _scans(sql: str) -> Iterator[str]:
     names = "|".join(f"dashboard_{name}" for name in BIG)
     with connection.cursor() as cursor:
@@ -55,6 +70,7 @@ def _scans(sql: str) -> Iterator[str]:
             )
         else:
             cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
-            steps = [row[3] for row in cursor.fetchall() if re.match(rf"SCAN (?:{names})\b", row[3])]
+            # Within a subquery a table goes by an alias such as U0.
+            steps = [row[3] for row in cursor.fetchall() if re.match(rf"SCAN (?:{names}|[A-Z]\d+)\b", row[3])]
     for step in steps:
         yield f"{step}: {sql}"

@@ -42,9 +42,7 @@ def request(
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
     try:
-        connection.request(
-            method, f"{parts.path}?{parts.query}".rstrip("?"), body=body, headers=headers or {}
-        )
+        connection.request(method, f"{parts.path}?{parts.query}".rstrip("?"), body=body, headers=headers or {})
         response = connection.getresponse()
         return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
     finally:
@@ -67,9 +65,7 @@ def get(sandbox: Sandbox, path: str, **query: int) -> Any:
 def control(sandbox: Sandbox, method: str, name: str, values: dict[str, Any] | None = None) -> Answer:
     """One request to the control paths with the right token."""
     body = None if values is None else json.dumps(values).encode()
-    return request(
-        sandbox.control_url + name, method, headers={TOKEN_HEADER: sandbox.control_token}, body=body
-    )
+    return request(sandbox.control_url + name, method, headers={TOKEN_HEADER: sandbox.control_token}, body=body)
 
 
 def product(sandbox: Sandbox, rental_type: str, service: str = "WhatsApp", country: str = "Germany") -> int:

@@ -44,16 +44,12 @@ def test_the_queue_gets_the_task_with_its_ids_alone(redis_server: RedisServer, q
     assert message["headers"]["argsrepr"] == "(7,)"
 
 
-def test_work_that_nobody_takes_in_time_is_marked_to_be_dropped(
-    redis_server: RedisServer, queue: Redis
-) -> None:
+def test_work_that_nobody_takes_in_time_is_marked_to_be_dropped(redis_server: RedisServer, queue: Redis) -> None:
     assert enqueue(_task(redis_server.url), 7, expires=30)
     assert json.loads(queue.lpop("celery"))["headers"]["expires"]  # type: ignore[arg-type]
 
 
-def test_a_queue_that_is_away_is_told_at_once(
-    redis_server: RedisServer, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_queue_that_is_away_is_told_at_once(redis_server: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
     task = _task(redis_server.url)
     redis_server.kill()
     started = time.monotonic()

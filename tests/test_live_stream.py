@@ -23,7 +23,7 @@ from django.test import Client as Browser
 from redis import Redis
 
 from dashboard.live import hub, stream
-from dashboard.live.topics import BALANCE, BOOKINGS, CHANNEL, SMS, TOPICS, touch
+from dashboard.live.topics import BALANCE, BOOKINGS, CHANNEL, SMS, TOPICS, live_version, touch
 from dashboard.live.viewer import Viewer
 from dashboard.models import Membership
 from tests.redis_server import RedisServer
@@ -61,7 +61,7 @@ def listen(port: int) -> Iterator[Callable[..., Listener]]:
         listener = Listener(port, session_of(user), **values)
         opened.append(listener)
         assert listener.status == 200
-        assert listener.event("sync") == {}
+        assert set(listener.event("sync")) == {"v"}
         return listener
 
     yield _listen
@@ -74,8 +74,9 @@ def listen(port: int) -> Iterator[Callable[..., Listener]]:
 
 def test_a_stream_begins_with_the_pause_for_reconnects_and_a_sync(port: int, viewer: Any) -> None:
     with Listener(port, session_of(viewer)) as listener:
-        assert listener.event("sync") == {}
-        assert listener.raw == b"retry: 2000\nevent: sync\ndata: {}\n\n"
+        version = live_version(viewer.visible_account_ids)
+        assert listener.event("sync") == {"v": version}
+        assert listener.raw == f'retry: 2000\nevent: sync\ndata: {{"v":"{version}"}}\n\n'.encode()
         assert listener.answer["content-type"] == "text/event-stream; charset=utf-8"
         assert listener.answer["cache-control"] == "no-store"
         assert listener.answer["x-accel-buffering"] == "no"
@@ -335,7 +336,7 @@ def test_a_browser_that_stops_reading_keeps_only_the_newest_of_each_topic() -> N
                 sent.append(message["body"])
                 await blocked.wait()
 
-        pump = asyncio.create_task(stream._pump(client, send))
+        pump = asyncio.create_task(stream._pump(client, stream.HELLO, send))
         await asyncio.sleep(0.01)
         for version in range(1, 5001):
             for account in (1, 2, 3):
@@ -361,7 +362,7 @@ def test_a_browser_that_takes_nothing_for_long_is_given_up(monkeypatch: pytest.M
         async def send(message: dict[str, Any]) -> None:
             await asyncio.sleep(10)
 
-        await asyncio.wait_for(stream._pump(client, send), 1)
+        await asyncio.wait_for(stream._pump(client, stream.HELLO, send), 1)
 
     asyncio.run(scene())
 
@@ -430,7 +431,7 @@ def test_a_stop_of_the_server_ends_open_streams_at_once(redis_url: str, viewer: 
     try:
         wait_until(lambda: answers(port), 20)
         streams = [Listener(port, session_of(viewer)) for _ in range(5)]
-        assert [listener.event("sync") for listener in streams] == [{}] * 5
+        assert all(listener.event("sync")["v"] for listener in streams)
         begin = time.monotonic()
         server.terminate()
         server.wait(10)

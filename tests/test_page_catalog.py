@@ -177,6 +177,7 @@ def test_everybody_sees_their_accounts_only(
         assert client.get(panel).status_code == 200
     client.force_login(stranger)
     assert shown(client.get("/catalog/")) == []
+    assert "You are a member of no account" in client.get("/catalog/").content.decode()
     assert shown(client.get("/panels/catalog/")) == []
     assert client.get(f"/catalog/{product.pk}/").status_code == 404
     assert client.get(panel).status_code == 404
@@ -234,6 +235,8 @@ def test_opening_a_page_asks_by_itself_but_a_get_asks_nothing(
     assert f'hx-post="/catalog/{product.pk}/refresh/"' in content
     assert 'hx-trigger="submit"' in page.get(f"/panels/product/{product.pk}/").content.decode()
     assert page.get(f"/catalog/{product.pk}/refresh/").status_code == 405
+    for url in (f"/catalog/{product.pk}/", f"/panels/product/{product.pk}/"):
+        assert all(sql.startswith("SELECT") for sql in statements_of(page, url))
     assert queued(queue) == 0
 
 

@@ -45,7 +45,7 @@ def test_what_is_in_use_is_shown_first_and_all_on_demand(page: Client, account: 
     assert shown(page.get("/sim-cards/")) == [used.pk]
     everything = page.get("/sim-cards/?show=all")
     assert shown(everything) == [used.pk, gone.pk]
-    assert "Seen last" in everything.content.decode()
+    assert "seen last" in everything.content.decode()
 
 
 def test_the_number_can_be_copied_as_it_came(page: Client, account: Account) -> None:

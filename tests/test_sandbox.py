@@ -69,9 +69,7 @@ def test_an_order_is_paid_written_down_and_shown_in_every_list(sandbox: Sandbox)
     assert get(sandbox, "/Orders") == [order]
     assert get(sandbox, f"/Orders/{order['id']}") == order
     assert get(sandbox, "/OrderBookings") == order["bookings"][::-1]
-    assert [row["number"] for row in get(sandbox, "/SimCards")] == [
-        row["number"] for row in order["bookings"]
-    ]
+    assert [row["number"] for row in get(sandbox, "/SimCards")] == [row["number"] for row in order["bookings"]]
     (sale,) = sandbox.ledger
     assert (sale["order"], sale["product"], sale["amount"], sale["price"]) == (order["id"], wanted, 2, "3.58")
     assert sale["bookings"] == [row["id"] for row in order["bookings"]]
@@ -203,9 +201,7 @@ def test_auto_renewal_of_one_or_of_all_rentals_sells_the_time_again_at_the_end(s
         ({"productId": 435, "amount": 90}, "Insufficient account balance."),
     ],
 )
-def test_a_refused_order_sells_nothing_and_says_why(
-    sandbox: Sandbox, query: dict[str, int], words: str
-) -> None:
+def test_a_refused_order_sells_nothing_and_says_why(sandbox: Sandbox, query: dict[str, int], words: str) -> None:
     answer = call(sandbox, "POST", "/Orders", **query)
     assert (answer.status, answer.text) == (400, words)
     assert sandbox.ledger == []

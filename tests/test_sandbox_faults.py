@@ -261,9 +261,7 @@ def test_new_bookings_turn_up_seconds_after_their_order() -> None:
 
 def test_empty_lists_come_as_400_with_text() -> None:
     with wild("empty-400", orders=0) as sandbox:
-        texts = {
-            path: call(sandbox, "GET", path) for path in ("/Sms", "/Orders", "/OrderBookings", "/SimCards")
-        }
+        texts = {path: call(sandbox, "GET", path) for path in ("/Sms", "/Orders", "/OrderBookings", "/SimCards")}
         assert {answer.status for answer in texts.values()} == {400}
         assert texts["/OrderBookings"].text == "No OrderBooking found"
         assert texts["/Sms"].text == "No SMS found"

@@ -133,10 +133,7 @@ def test_state_survives_a_restart_and_ids_keep_growing(tmp_path: Path) -> None:
         wanted = product(sandbox, "Activation")
         order = call(sandbox, "POST", "/Orders", productId=wanted, amount=1).json
         sandbox.world.receive_sms(order["bookings"][0]["id"], "Code \x00 1234 🔑", "Bank")
-        before = {
-            path: get(sandbox, path)
-            for path in ("/Orders", "/OrderBookings", "/Sms", "/Balance", "/SimCards")
-        }
+        before = {path: get(sandbox, path) for path in ("/Orders", "/OrderBookings", "/Sms", "/Balance", "/SimCards")}
     with Sandbox(seed=1, state_file=file) as sandbox:
         assert {path: get(sandbox, path) for path in before} == before
         again = call(sandbox, "POST", "/Orders", productId=wanted, amount=1).json
@@ -210,9 +207,7 @@ def test_controls_change_faults_prices_and_renewals_and_tell_what_happened() -> 
         row = call(sandbox, "POST", "/Orders", productId=wanted, amount=1).json
         assert str(row["priceInUSD"]) == "7.77"
         booking = {"id": row["bookings"][0]["id"]}
-        assert (
-            control(sandbox, "POST", "booking", booking | {"auto_renewal": True}).json["auto_renewal"] is True
-        )
+        assert control(sandbox, "POST", "booking", booking | {"auto_renewal": True}).json["auto_renewal"] is True
         assert control(sandbox, "POST", "booking", booking | {"end": True}).json["state"] == "Ended"
         (entry,) = control(sandbox, "GET", "calls").json
         assert (entry["method"], entry["path"], entry["status"]) == ("POST", "/api/v1/Orders", 200)

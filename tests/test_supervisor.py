@@ -282,6 +282,18 @@ def test_it_stays_small_and_loads_neither_django_nor_celery() -> None:
     assert loaded.stdout == "[]\n"
 
 
+def test_beat_loads_no_models_and_no_views() -> None:
+    code = (
+        "import sys, logging.config, anosim_dashboard.beat as beat\n"
+        "from django.conf import settings\n"
+        "logging.config.dictConfig(settings.LOGGING)\n"
+        "assert beat.app.conf.beat_schedule and beat.app.conf.broker_url\n"
+        "print([name for name in ('dashboard', 'django.db', 'django.views', 'django.http') if name in sys.modules])"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert loaded.stdout == "[]\n"
+
+
 def test_a_port_in_use_is_told_with_what_to_do() -> None:
     with programs.listen("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]

@@ -277,3 +277,15 @@ def test_a_sandbox_that_knows_our_key_is_never_told_it_in_a_url(sandbox: Sandbox
     account = account_at(sandbox)
     read_until_done(account)
     assert not [call for call in sandbox.calls if sandbox.key in str(call)]
+
+
+def test_a_booking_whose_time_the_first_window_covers_is_not_asked_for_its_own_list(sandbox: Sandbox) -> None:
+    account = account_at(sandbox)
+    read_until_done(account)
+    oldest = min(row.at for row in sandbox.world.last_sms())
+    asked = {int(call["path"].rsplit("/", 1)[1]) for call in sandbox.calls if call["path"].count("/Sms/")}
+    covered = {row.remote_id for row in Booking.objects.filter(starts_at__gt=oldest + timedelta(minutes=2))}
+    assert covered
+    assert asked
+    assert not covered & asked
+    assert differences(account, sandbox) == []

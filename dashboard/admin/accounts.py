@@ -97,6 +97,7 @@ class AccountAdmin(RecordsMemberships, admin.ModelAdmin):
     list_display = ("name", "enabled", "hint", "key_ok", "balance", "balance_at", "spending_stopped", "daily_cap_usd")
     readonly_fields = ("balance", "balance_at", "created_at")
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
     change_form_template = "admin/dashboard/account/change_form.html"
     fieldsets = (
         (

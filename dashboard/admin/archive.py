@@ -38,6 +38,7 @@ class BoundedPaginator(Paginator):
 
 class ReadOnlyAdmin(admin.ModelAdmin):
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
     paginator = BoundedPaginator
     list_per_page = 50
     sortable_by = ()

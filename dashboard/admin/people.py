@@ -23,6 +23,12 @@ class PersonForm(UserChangeForm):
 
     editor: User
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["is_active"].help_text = "May sign in. Switched off, a person is out at once."
+        self.fields["is_superuser"].label = "Admin"
+        self.fields["is_superuser"].help_text = "Keeps people, accounts and keys, and sees every account."
+
     def clean_time_zone(self) -> str:
         name: str = self.cleaned_data["time_zone"]
         if name and zone_named(name) is None:
@@ -50,6 +56,7 @@ class PersonAdmin(RecordsMemberships, UserAdmin):
     list_filter = ("is_active", "is_superuser")
     readonly_fields = ("last_login", "date_joined")
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
     filter_horizontal = ()
     fieldsets = (
         (None, {"fields": ("username", "password")}),
@@ -58,8 +65,7 @@ class PersonAdmin(RecordsMemberships, UserAdmin):
             "Access",
             {
                 "fields": ("is_active", "is_superuser"),
-                "description": "People are not deleted: what they did stays on record. Switch them off instead. "
-                "An admin sees every account and this panel; everybody else sees what the memberships say.",
+                "description": "People are not deleted: what they did stays on record. Switch them off instead.",
             },
         ),
         ("Dates", {"fields": ("last_login", "date_joined")}),

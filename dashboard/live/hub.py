@@ -28,7 +28,7 @@ WINDOW = 0.3  # seconds in which a topic of an account is told at most once
 HEARTBEAT = 10.0  # seconds of silence after which Redis is asked whether it lives
 CONNECT_TIMEOUT = 2.0
 FIRST_DELAY, LAST_DELAY = 0.1, 2.0  # seconds between two tries to reach Redis
-STREAMS_PER_USER = 20
+STREAMS_PER_USER = 100  # a screen on the wall of each room may share one person
 
 SYNC_FRAME = b"event: sync\ndata: {}\n\n"
 # A browser whose stream had to make room comes back late instead of pushing out the next one at once.

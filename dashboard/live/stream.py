@@ -22,7 +22,7 @@ from django.core.handlers.asgi import ASGIRequest
 from django.db import Error as DatabaseError
 
 from .hub import SYNC_FRAME, Client, Hub
-from .viewer import Viewer, viewers_of
+from .viewer import Viewer, version_for, viewers_of
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -39,7 +39,7 @@ RECHECK_GRACE = 2.0  # a stream lives on so long without an answer from the data
 RECHECK_SPREAD = 5.0  # streams that opened together spread their first check over so many seconds
 SEND_WITHIN = 30.0  # seconds that a reader may keep its window shut
 
-HELLO = b"retry: 2000\n" + SYNC_FRAME
+HELLO = b"retry: 2000\n"
 PING = b": ping\n\n"
 
 logger = logging.getLogger(__name__)
@@ -132,9 +132,7 @@ def _from_our_pages(request: ASGIRequest, host: str) -> bool:
     return "://" in origin and urlsplit(origin).netloc == host
 
 
-async def _ask_database(
-    session_keys: Set[str], threads: ThreadPoolExecutor, within: float
-) -> dict[str, Viewer | None]:
+async def _ask_database(session_keys: Set[str], threads: ThreadPoolExecutor, within: float) -> dict[str, Viewer | None]:
     """Raises django.db.Error, or TimeoutError after `within` seconds."""
     async with asyncio.timeout(within):
         return await asyncio.get_running_loop().run_in_executor(threads, viewers_of, session_keys)
@@ -173,10 +171,23 @@ async def _serve(viewer: Viewer, session_key: str, receive: Receive, send: Send)
     client = hub.join(viewer, session_key, now - random.uniform(0, min(RECHECK_SPREAD, RECHECK_EVERY / 2)))
     watch = asyncio.create_task(_watch(receive, client))
     try:
-        await _pump(client, send)
+        # Asked after joining: what moves from here on comes as a nudge, so nothing falls between.
+        hello = HELLO + await _first_sync(viewer)
+        await _pump(client, hello, send)
     finally:
         hub.leave(client)
         watch.cancel()
+
+
+async def _first_sync(viewer: Viewer) -> bytes:
+    """The opening `sync` with the version of all that the person sees, or a plain one if the database is away."""
+    try:
+        async with asyncio.timeout(OPEN_WITHIN):
+            loop = asyncio.get_running_loop()
+            version = await loop.run_in_executor(_opening, version_for, viewer)
+    except (DatabaseError, TimeoutError):
+        return SYNC_FRAME
+    return f'event: sync\ndata: {{"v":"{version}"}}\n\n'.encode()
 
 
 async def _watch(receive: Receive, client: Client) -> None:
@@ -186,8 +197,8 @@ async def _watch(receive: Receive, client: Client) -> None:
     client.close()
 
 
-async def _pump(client: Client, send: Send) -> None:
-    """Write what waits until the stream is closed; who takes nothing for SEND_WITHIN seconds is given up."""
+async def _pump(client: Client, hello: bytes, send: Send) -> None:
+    """Write `hello`, then what waits, until the stream is closed; who takes nothing for SEND_WITHIN is given up."""
     headers = [
         *_common_headers(),
         (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -195,7 +206,7 @@ async def _pump(client: Client, send: Send) -> None:
     ]
     try:
         await _send_within(send, {"type": "http.response.start", "status": 200, "headers": headers})
-        chunk = HELLO
+        chunk = hello
         while not client.closing:
             await _send_within(send, {"type": "http.response.body", "body": chunk, "more_body": True})
             chunk = await _next_chunk(client)

@@ -17,6 +17,8 @@ from django.utils.crypto import constant_time_compare
 
 from dashboard.models import User
 
+from .topics import live_version
+
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
@@ -34,6 +36,14 @@ def viewers_of(session_keys: Iterable[str]) -> dict[str, Viewer | None]:
     """
     try:
         return {key: _viewer_of(key) for key in session_keys}
+    finally:
+        connections.close_all()
+
+
+def version_for(viewer: Viewer) -> str:
+    """The version of all that the person sees, as their pages carry it. Holds no connection; raises django.db.Error."""
+    try:
+        return live_version(viewer.accounts)
     finally:
         connections.close_all()
 

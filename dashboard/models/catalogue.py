@@ -20,6 +20,7 @@ class Country(models.Model):
     objects = AccountQuerySet["Country"].as_manager()
 
     class Meta:
+        verbose_name_plural = "countries"
         constraints = [models.UniqueConstraint(fields=["account", "remote_id"], name="country_once")]
 
     def __str__(self) -> str:

@@ -23,6 +23,7 @@ class SimCard(models.Model):
     objects = AccountQuerySet["SimCard"].as_manager()
 
     class Meta:
+        verbose_name = "SIM card"
         constraints = [
             # The list has no ids: a card is its number and what it is used for. Serves the list by number too.
             models.UniqueConstraint(fields=["account", "number", "rental_type", "service"], name="sim_card_once"),

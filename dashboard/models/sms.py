@@ -44,6 +44,7 @@ class Sms(models.Model):
     objects = SmsQuerySet.as_manager()
 
     class Meta:
+        verbose_name = "SMS"
         verbose_name_plural = "SMS"
         constraints = [
             # Pollers that save one message at once, and every re-read: the row is there once.
@@ -85,6 +86,7 @@ class SmsGap(models.Model):
     objects = SmsGapQuerySet.as_manager()
 
     class Meta:
+        verbose_name = "SMS gap"
         indexes = [
             models.Index(fields=["account", "found_at"], name="gap_open", condition=models.Q(closed_at__isnull=True)),
             models.Index(fields=["account", "found_at"], name="gap_lost", condition=models.Q(lost=True)),

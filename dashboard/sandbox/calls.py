@@ -205,9 +205,7 @@ class Calls:
         message = "Auto-renewal set successfully."
         return self._json({"Success": True, "Message": message, "AffectedOrderBookingsCount": count}, call)
 
-    def _list(
-        self, rows: list[Any], what: str, call: _Call, shown: Callable[[], None] | None = None
-    ) -> Reply:
+    def _list(self, rows: list[Any], what: str, call: _Call, shown: Callable[[], None] | None = None) -> Reply:
         """A list, or the text that some providers send for an empty one (anosim-api.md, wild fact 2)."""
         if not rows and self.shapes.has("empty-400", f"{what}/{call.number}"):
             raise Refusal(EMPTY_TEXTS.get(what, "No SimCard found"))

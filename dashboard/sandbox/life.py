@@ -20,9 +20,7 @@ DEAREST = Decimal(15)
 class Life:
     """Moves a world on; `speed`: everything happens so many times as often, but the clock keeps its pace."""
 
-    def __init__(
-        self, world: World, *, speed: float = 1.0, sms_per_minute: float = 4.0, hostile: float = 0.01
-    ) -> None:
+    def __init__(self, world: World, *, speed: float = 1.0, sms_per_minute: float = 4.0, hostile: float = 0.01) -> None:
         self.world = world
         self.speed = speed
         self.sms_per_minute = sms_per_minute
@@ -99,9 +97,7 @@ class Life:
             return
 
     def _buy(self, running: list[Booking], *, only_activations: bool) -> None:
-        rentals = [
-            row for row in running if row.rental_type != ACTIVATION and row.minutes <= 7 * catalogue.DAY
-        ]
+        rentals = [row for row in running if row.rental_type != ACTIVATION and row.minutes <= 7 * catalogue.DAY]
         if rentals and not only_activations and self.rng.random() < 0.15:
             booking = self.rng.choice(rentals)
             sales.extend(self.world, booking.id, catalogue.DAY, origin="elsewhere", call="elsewhere")
@@ -110,8 +106,6 @@ class Life:
         products = [
             row
             for row in self.world.products.values()
-            if kind in (row.rental_type, None)
-            and row.price < DEAREST
-            and any(net.available for net in row.providers)
+            if kind in (row.rental_type, None) and row.price < DEAREST and any(net.available for net in row.providers)
         ]
         self.world.order(self.rng.choice(products).id)

@@ -119,20 +119,14 @@ OWN_WORDS: dict[str, tuple[tuple[str, str], ...]] = {
         ("Amazon", "{six} is your Amazon OTP. Do not share it with anyone."),
         ("AMAZON", "{six} ist Ihr Amazon-Einmalkennwort. Teilen Sie es nicht mit anderen Personen."),
     ),
-    "PayPal": (
-        ("PayPal", "PayPal: {six} is your security code. It expires in 10 minutes. Don't share your code."),
-    ),
+    "PayPal": (("PayPal", "PayPal: {six} is your security code. It expires in 10 minutes. Don't share your code."),),
     "Discord": (("Discord", "Your Discord verification code is: {six}"),),
     "Tinder": (("Tinder", "Your Tinder code is {six} Don't share @tinder.com #{six}"),),
     "Instagram": (("Instagram", "{three} {three2} is your Instagram code. Don't share it."),),
     "Microsoft": (("Microsoft", "Use {four} as Microsoft account security code"),),
-    "Klarna": (
-        ("Klarna", "Klarna: Dein Code lautet {six}. Gib ihn niemals weiter.\n\n@login.klarna.com #{six}"),
-    ),
+    "Klarna": (("Klarna", "Klarna: Dein Code lautet {six}. Gib ihn niemals weiter.\n\n@login.klarna.com #{six}"),),
     "Uber": (("Uber", "Your Uber code is {four}. Never share this code. Reply STOP ALL to unsubscribe."),),
-    "Kleinanzeigen": (
-        ("Kleinanz.", "{six} ist dein Code, um deine Telefonnummer bei Kleinanzeigen zu bestätigen."),
-    ),
+    "Kleinanzeigen": (("Kleinanz.", "{six} ist dein Code, um deine Telefonnummer bei Kleinanzeigen zu bestätigen."),),
 }
 
 # No code in any of these.
@@ -195,10 +189,7 @@ TWO_PARTS: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "ru",
-        (
-            "Здравствуйте! Кто-то пытается войти в ваш аккаунт {service} с нового устройства. Если это вы, "
-            "введите (1/2)"
-        ),
+        ("Здравствуйте! Кто-то пытается войти в ваш аккаунт {service} с нового устройства. Если это вы, введите (1/2)"),
         "код {code}. Если это не вы, смените пароль. (2/2)",
     ),
 )

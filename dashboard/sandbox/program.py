@@ -19,9 +19,7 @@ from .server import Sandbox
 from .shapes import WILD
 
 SIZE_TEXT = "orders=60,bookings=140,sms=300"
-DESCRIPTION = (
-    "A stand-in for the ANOSIM API over real HTTP: bookings that receive SMS, and faults on request."
-)
+DESCRIPTION = "A stand-in for the ANOSIM API over real HTTP: bookings that receive SMS, and faults on request."
 
 
 def epilog() -> str:
@@ -32,8 +30,7 @@ def epilog() -> str:
         (f"control ({PREFIX}…, {TOKEN_HEADER})", PATHS),
     ]
     return "\n\n".join(
-        f"{title}:\n" + "\n".join(f"  {name:<16} {text}" for name, text in rows.items())
-        for title, rows in blocks
+        f"{title}:\n" + "\n".join(f"  {name:<16} {text}" for name, text in rows.items()) for title, rows in blocks
     )
 
 

@@ -45,9 +45,7 @@ def _take(product: Product, amount: int, provider_id: int) -> None:
         amount -= taken
 
 
-def _sell(
-    world: World, product: Product, numbers: list[str], *, origin: str, call: str, kind: str = "order"
-) -> Order:
+def _sell(world: World, product: Product, numbers: list[str], *, origin: str, call: str, kind: str = "order") -> Order:
     now = world.now()
     order = Order(world.next_order_id(), now, product.price * len(numbers), [], origin)
     hidden_for = world.hide_new_bookings(order.id) if origin == "api" else 0.0
@@ -83,9 +81,7 @@ def _charge(world: World, order: Order, product_id: int, *, call: str, kind: str
     """Write the ledger and take the money; the last step of each sale."""
     world.orders[order.id] = order
     ids = list(order.bookings)
-    world.ledger.sold(
-        Sale(order.id, product_id, len(ids), order.price, order.at, call, kind, order.origin, ids)
-    )
+    world.ledger.sold(Sale(order.id, product_id, len(ids), order.price, order.at, call, kind, order.origin, ids))
     world.move_money(-order.price, f"{kind} {order.id}")
     world.sold_by_call += order.origin == "api"
 

@@ -80,14 +80,10 @@ class Sandbox:
         self._control = Control(self)
         self._log = CallLog(self.world.clock, keep or CALLS_WHEN_QUIET)
         self._listener = Listener(host, port, self._handle)
-        self._control_listener = (
-            None if control_port is None else Listener(host, control_port, self._handle_control)
-        )
+        self._control_listener = None if control_port is None else Listener(host, control_port, self._handle_control)
         self._state_file = Path(state_file) if state_file else None
         self._fill(dict(history.DEFAULT_SIZE) | dict(size or {}), hostile)
-        self._life = (
-            None if quiet else Life(self.world, speed=speed, sms_per_minute=sms_per_minute, hostile=hostile)
-        )
+        self._life = None if quiet else Life(self.world, speed=speed, sms_per_minute=sms_per_minute, hostile=hostile)
         self._stopping = threading.Event()
         self._heart: threading.Thread | None = None
 

@@ -48,9 +48,7 @@ class Shapes:
         self.world = world
         self.wild: dict[str, float] = {}
         self._rng = Random(f"{world.seed}/shapes")
-        world.hide_new_bookings = lambda order_id: (
-            LATE_SECONDS if self.has("late-bookings", order_id) else 0.0
-        )
+        world.hide_new_bookings = lambda order_id: LATE_SECONDS if self.has("late-bookings", order_id) else 0.0
         self.set(wild or {})
 
     def set(self, wild: dict[str, float]) -> None:
@@ -60,9 +58,7 @@ class Shapes:
         """
         unknown = set(wild) - set(WILD) - {"all"}
         if unknown:
-            raise ValueError(
-                f"There is no wild shape {sorted(unknown)[0]!r}. There are: all, {', '.join(WILD)}."
-            )
+            raise ValueError(f"There is no wild shape {sorted(unknown)[0]!r}. There are: all, {', '.join(WILD)}.")
         everything = dict.fromkeys(WILD, wild["all"]) if "all" in wild else {}
         # Every call by its other path would hide the usual ones: asked for by name only.
         everything.pop("other-paths", None)
@@ -106,14 +102,10 @@ class Shapes:
             "price": self.money(row.price, f"product {row.id}"),
         }
         if providers:
-            free = [
-                {"id": net.id, "name": net.name, "availableCount": net.available} for net in row.providers
-            ]
+            free = [{"id": net.id, "name": net.name, "availableCount": net.available} for net in row.providers]
             total = sum(net.available for net in row.providers)
             shape["provider"] = [{"id": 0, "name": "Any", "availableCount": total}, *free]
-        return self._extra(
-            shape, f"product {row.id}", {"currency": "USD", "rentalTypeId": 1, "isPromoted": False}
-        )
+        return self._extra(shape, f"product {row.id}", {"currency": "USD", "rentalTypeId": 1, "isPromoted": False})
 
     def booking(self, row: Booking, *, current: bool = False) -> Row:
         """A booking; `current` leaves out the two fields that #12 does not have."""

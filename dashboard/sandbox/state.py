@@ -53,16 +53,10 @@ def _lines(world: World) -> Iterator[str]:
             + "\n"
         )
     for booking in world.bookings.values():
-        yield (
-            json.dumps({"booking": [getattr(booking, name) for name in BOOKING_FIELDS]}, default=_plain)
-            + "\n"
-        )
+        yield (json.dumps({"booking": [getattr(booking, name) for name in BOOKING_FIELDS]}, default=_plain) + "\n")
     for sms in world.sms:
         yield (
-            json.dumps(
-                {"sms": [sms.id, sms.booking, sms.number, sms.sender, sms.text, sms.at]}, default=_plain
-            )
-            + "\n"
+            json.dumps({"sms": [sms.id, sms.booking, sms.number, sms.sender, sms.text, sms.at]}, default=_plain) + "\n"
         )
 
 

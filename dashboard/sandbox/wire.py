@@ -73,9 +73,7 @@ class Connection:
             query = {name.lower(): value for name, value in parse_qsl(parts.query, keep_blank_values=True)}
         except ValueError as error:
             raise Closed from error
-        return Request(
-            words[0].upper(), unquote(parts.path), query, headers, self._read_body(headers), words[1]
-        )
+        return Request(words[0].upper(), unquote(parts.path), query, headers, self._read_body(headers), words[1])
 
     def _read_body(self, headers: dict[str, str]) -> bytes:
         length = headers.get("content-length", "0")
@@ -193,9 +191,7 @@ class Listener:
             self._stopping = threading.Event()
             self._sock = socket.create_server((self.host, self.port), backlog=256)
             self.port = self._sock.getsockname()[1]
-            self._thread = threading.Thread(
-                target=self._accept, args=(self._sock, self._stopping), daemon=True
-            )
+            self._thread = threading.Thread(target=self._accept, args=(self._sock, self._stopping), daemon=True)
             self._thread.start()
 
     def close(self) -> None:

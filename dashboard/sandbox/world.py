@@ -132,9 +132,7 @@ class World:
             for booking_id in list(islice(self.bookings, len(self.bookings) - self.keep)):
                 if booking_id not in self.open:
                     del self.bookings[booking_id]
-            for order_id in [
-                key for key, order in self.orders.items() if order.bookings[-1] not in self.bookings
-            ]:
+            for order_id in [key for key, order in self.orders.items() if order.bookings[-1] not in self.bookings]:
                 del self.orders[order_id]
 
     # What may be read: the contract's lists, newest first -----------------------------------------

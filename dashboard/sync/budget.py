@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from typing import Any
 
 from django.conf import settings
 from redis import Redis
@@ -82,7 +83,7 @@ class CallBudget:
     def _silence(retry_after: float | None, level: float) -> float:
         if retry_after is not None:
             return min(max(retry_after, 0.5), LONGEST_PAUSE)
-        return min(60.0, 2.0**level) * random.uniform(0.5, 1.0)
+        return min(60.0, float(2.0**level)) * random.uniform(0.5, 1.0)
 
     def _reserve(self) -> float:
         redis = self._redis or redis_server.client()
@@ -113,15 +114,15 @@ class CallBudget:
     @staticmethod
     def _now(redis: Redis) -> float:
         seconds, micros = redis.time()
-        return float(seconds + micros / 1e6)
+        return float(seconds) + float(micros) / 1e6
 
     def _name(self, part: str) -> str:
         return f"budget:{self._id}:{part}"
 
 
-def _level(stored: str | None, now: float) -> float:
+def _level(stored: Any, now: float) -> float:
     """How slow we are: the level noted at the last 429, one less for each FORGOTTEN_AFTER since then."""
     if not stored:
         return 0.0
-    level, at = map(float, stored.split())
+    level, at = map(float, str(stored).split())
     return max(0.0, level - (now - at) / FORGOTTEN_AFTER)

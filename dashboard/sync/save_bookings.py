@@ -13,7 +13,7 @@ from ..live.topics import BOOKINGS, ORDERS, SMS
 from ..models import Account, Booking, Order, Purchase, Sms, SyncState
 from .changes import Changes
 from .columns import CHUNK, fitted, write_changed
-from .save_sms import settle_bookings, whose
+from .save_sms import EARLY, complete_since, settle_bookings, whose
 
 Kind = SyncState.Kind
 _WRITTEN = (
@@ -73,12 +73,15 @@ def _save(
     changes = Changes()
     # What is seen with its order for the first time.
     placed = [pk for pk in order_of if pk not in stored or stored[pk].order_id is None]
+    since = complete_since(account) if len(records) > len(stored) else None
     for pk, record in records.items():
         row = stored.get(pk)
         if row is None:
-            row = Booking(account=account, remote_id=pk, first_seen_at=now, read_at=asked_at, sms_wanted_at=now)
+            row = Booking(account=account, remote_id=pk, first_seen_at=now, read_at=asked_at)
             _set(row, _values(record, order_of.get(pk)))
             row.runs_until = row.believed_end(asked_at)
+            if since is None or row.starts_at is None or row.starts_at <= since + EARLY:
+                row.sms_wanted_at = now  # messages from before our first look are in its own list only
             new.append(row)
         elif _update_booking(row, _values(record, order_of.get(pk)), asked_at, changes):
             changed.append(row)
@@ -89,7 +92,9 @@ def _save(
     if new or changed:
         changes.topics.add(BOOKINGS)
     if new:
-        changes.hurry |= {Kind.BALANCE, Kind.SMS, Kind.BOOKING_SMS}
+        changes.hurry |= {Kind.BALANCE, Kind.SMS}
+        if any(row.sms_wanted_at for row in new):
+            changes.hurry.add(Kind.BOOKING_SMS)
         if any(row.order_id is None for row in new):
             changes.hurry.add(Kind.ORDERS)
         if _adopt_sms(account, [row.number for row in new]):

@@ -9,9 +9,9 @@ import logging
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
-from django.db.models import Count, Max, OuterRef, Subquery
+from django.db.models import Count, Max, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -200,6 +200,18 @@ def _claim_for(booking: Booking, marks: set[str]) -> set[int]:
     return moved
 
 
+def complete_since(account: Account) -> datetime | None:
+    """From when on the lists of all SMS have shown everything, gaps aside; None before the first list.
+
+    A first window that was not full held all there was: since ever.
+    """
+    state = SyncState.objects.filter(account=account, kind=Kind.SMS).only("window_newest_at").first()
+    if state is None or state.window_newest_at is None:
+        return None
+    first = SmsGap.objects.filter(account=account, from_at=None).order_by("found_at").first()
+    return first.to_at if first else datetime(1970, 1, 1, tzinfo=UTC)
+
+
 def _open_gap(account: Account, from_at: datetime | None, to_at: datetime) -> None:
     """Note the gap (widening one that is still open) and want the lists of all bookings that it may concern."""
     now = timezone.now()
@@ -208,8 +220,12 @@ def _open_gap(account: Account, from_at: datetime | None, to_at: datetime) -> No
         SmsGap.objects.create(account=account, from_at=from_at, to_at=to_at, found_at=now)
     else:
         SmsGap.objects.filter(pk=gap.pk).update(to_at=max(gap.to_at, to_at))
-    concerned = Booking.objects.filter(account=account)
-    if from_at is not None:
+    bookings = Booking.objects.filter(account=account)
+    concerned = bookings.filter(Q(starts_at=None) | Q(starts_at__lte=to_at + EARLY))
+    if from_at is None:
+        # The first list: it has all messages of the bookings that began within it.
+        bookings.filter(starts_at__gt=to_at + EARLY).update(sms_wanted_at=None)
+    else:
         concerned = concerned.filter(runs_until__gte=from_at - LATE)
     concerned.update(sms_wanted_at=now)
 

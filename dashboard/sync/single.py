@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.db import transaction
 from django.utils import timezone
 
@@ -14,6 +16,9 @@ from .clients import client_for
 from .save_balance import save_balance
 from .save_catalogue import save_offers
 
+# Two people who open a product at once cost one call.
+JUST_READ = timedelta(seconds=3)
+
 __all__ = ["check_base_url", "refresh_product", "test_key"]
 
 
@@ -23,6 +28,8 @@ def refresh_product(product_id: int) -> str:
     if product is None:
         return "gone"
     asked_at = timezone.now()
+    if product.offers_at is not None and asked_at - product.offers_at < JUST_READ:
+        return "fresh"
     try:
         record = client_for(product.account).product(product.remote_id)
     except (AnosimError, CannotUnseal) as error:

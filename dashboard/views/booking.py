@@ -21,10 +21,10 @@ from .booking_history import bought_by, changes_of, extensions_of, history_of, p
 from .buying import again_of_bookings
 from .paging import Sort, page_of
 from .panels import Context, Panel
-from .rows import badge, countdown, flag_urls, sms_rows
+from .rows import badge, countdown, flag_urls, thread_rows
 
 SORTS = (Sort("newest", "Newest first", "received_at"),)
-# Gaps said in the notice; more are summed up by these.
+# Gaps that are told, the newest.
 GAPS = 3
 # So long the head of the page says how a change ended; the history keeps it.
 TOLD_FOR = timedelta(minutes=10)
@@ -92,7 +92,7 @@ def _build_thread(request: HttpRequest, pk: int) -> Context:
     found = _booking(request, pk)
     clock = Clock()
     page = page_of(Sms.objects.filter(booking=found).for_list(), request.GET, SORTS)
-    rows = sms_rows(page.rows, clock, {})
+    rows = thread_rows(page.rows, clock)
     for row in rows:
         row["clock"] = clock.clock(row["received_at"])
     changes, purchases = _deeds(request, pk)
@@ -116,25 +116,23 @@ def _build_thread(request: HttpRequest, pk: int) -> Context:
 
 
 def _relatives(found: Booking) -> dict[str, Any]:
-    """The booking that this one extends, and the one that extends it. One query."""
-    mine = Booking.objects.filter(account=found.account_id)
-    wanted = Q(extends=found.remote_id)
-    if found.extends is not None:
-        wanted |= Q(remote_id=found.extends)
-    rows = list(mine.filter(wanted).only("pk", "remote_id", "extends").order_by("remote_id")[:10])
-    return {
-        "extends": next((row for row in rows if row.remote_id == found.extends), None),
-        "extended_by": [row for row in rows if row.extends == found.remote_id],
-    }
+    """The booking that this one extends, and those that extend it. One query, a second one if it extends."""
+    mine = Booking.objects.filter(account=found.account_id).only("remote_id")
+    # Sorted here: asked to sort, SQLite would walk the account's bookings in that order.
+    later = sorted(mine.filter(extends=found.remote_id), key=lambda each: each.remote_id)
+    earlier = mine.filter(remote_id=found.extends).first() if found.extends is not None else None
+    return {"extends": earlier, "extended_by": later}
 
 
 def _gaps(found: Booking) -> list[SmsGap]:
     """Spans in which messages of this booking may be missing: still being filled, or lost for good. One query."""
-    gaps = SmsGap.objects.filter(account=found.account_id).filter(Q(closed_at=None) | Q(lost=True))
+    gaps = SmsGap.objects.filter(account=found.account_id)
     if found.starts_at is not None:
         gaps = gaps.filter(to_at__gte=found.starts_at)
     gaps = gaps.filter(Q(from_at=None) | Q(from_at__lte=found.runs_until))
-    return list(gaps.order_by("-found_at")[:GAPS])
+    # Two parts, since each has its index.
+    either = gaps.open().union(gaps.filter(lost=True), all=True)
+    return sorted(set(either), key=lambda gap: gap.found_at, reverse=True)[:GAPS]
 
 
 def _hero_salt(request: HttpRequest, pk: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Min, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
@@ -140,7 +140,7 @@ def _with(chosen: str, offered: Any) -> list[str]:
 def next_end(request: HttpRequest) -> str:
     """When the next of the running bookings ends: time alone moves it out of the lists of what runs."""
     running = Booking.objects.of_accounts(accounts_in_view(request)).running()
-    return str(running.order_by("runs_until").values_list("runs_until", flat=True).first())
+    return str(running.aggregate(end=Min("runs_until"))["end"])
 
 
 PANEL = Panel("bookings", (topics.BOOKINGS,), _build, salt=next_end)

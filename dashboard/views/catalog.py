@@ -22,9 +22,10 @@ from . import asking
 from .access import accounts_in_view, product_for
 from .buying import NOTE_LENGTH, SHEET, Typed, shown_product, sums_of
 from .favourites import ids_of, starred_of
-from .paging import Sort, count_up_to, page_of, without
+from .listing import form_state, name_accounts, set_filters
+from .paging import Sort, count_up_to, page_of
 from .panels import Context, Panel
-from .parameters import choice_of, money_of, text_of
+from .parameters import money_of, text_of
 
 SORTS = (
     Sort("country", "Country", "country", descending=False, then="service"),
@@ -34,6 +35,7 @@ SORTS = (
     Sort("time", "Time, shortest first", "duration_minutes", descending=False, nullable=True),
     Sort("-time", "Time, longest first", "duration_minutes", nullable=True),
 )
+FILTERS = ("q", "country", "type", "service", "price_from", "price_to", "favourites")
 TYPES = ("Activation", "RentalService", "RentalFull")
 # Free numbers that were read so long ago are fresh enough to not ask again, however many people look.
 FRESH = timedelta(seconds=20)
@@ -89,16 +91,15 @@ def _build(request: HttpRequest) -> Context:
     page = page_of(products, request.GET, SORTS)
     if page.sort.nullable:
         products = products.exclude(**{page.sort.field: None})
-    favourites = _favourites(request) if page.is_first and not _set_filters(request) else []
+    favourites = _favourites(request) if page.is_first and not set_filters(request, FILTERS) else []
     return {
         "page": page,
         "favourites": favourites,
         "starred": starred_of(request, [*page.rows, *favourites]),
         "count": count_up_to(products, 10_000),
         "read_at": _read_at(request),
-        "filtered": bool(_set_filters(request)),
-        "several_accounts": len(accounts_in_view(request)) > 1,
-        "sort_links": {sort.key: _sort_link(request, sort) for sort in SORTS},
+        "filtered": bool(set_filters(request, FILTERS)),
+        "several_accounts": name_accounts(request, [*page.rows, *favourites]),
     }
 
 
@@ -131,22 +132,17 @@ def _filtered(request: HttpRequest) -> ProductQuerySet:
         products = products.filter(Q(service__icontains=word) | Q(country__icontains=word))
     if text_of(query, "favourites"):
         products = products.filter(pk__in=ids_of(request))
-    return products.select_related("account") if len(accounts_in_view(request)) > 1 else products
+    return products
 
 
 def _favourites(request: HttpRequest) -> list[Product]:
     """What the person marked, before all other products on the first page. One query."""
     mine = Product.objects.of_accounts(accounts_in_view(request)).on_sale().filter(favourites__user=request.user.pk)
-    return list(mine.select_related("account").order_by("country", "service", "pk")[:MOST_FAVOURITES])
-
-
-def _set_filters(request: HttpRequest) -> list[str]:
-    names = ("q", "country", "type", "service", "price_from", "price_to", "favourites")
-    return [name for name in names if text_of(request.GET, name)]
+    return list(mine.order_by("country", "service", "pk")[:MOST_FAVOURITES])
 
 
 def _choices(request: HttpRequest) -> dict[str, Any]:
-    """What the form offers: only countries, types and services that are on sale. Three queries."""
+    """What the form offers: only countries, types and services that are on sale. Three queries and the accounts."""
     on_sale = Product.objects.of_accounts(accounts_in_view(request)).on_sale().order_by()
     countries = sorted(on_sale.values_list("country", flat=True).distinct(), key=wording.country_name)
     kinds = set(on_sale.values_list("rental_type", flat=True).distinct())
@@ -155,16 +151,8 @@ def _choices(request: HttpRequest) -> dict[str, Any]:
         "countries": [name for name in countries if name],
         "types": [kind for kind in TYPES if kind in kinds] + sorted(kinds - {*TYPES, ""}),
         "services": services,
-        "set_filters": _set_filters(request),
-        "sort": choice_of(request.GET, "sort", tuple(sort.key for sort in SORTS)),
-        "sorts": SORTS,
+        **form_state(request, FILTERS, SORTS),
     }
-
-
-def _sort_link(request: HttpRequest, sort: Sort) -> str:
-    query = without(request.GET, "after", "before", "v")
-    query["sort"] = sort.key
-    return "?" + query.urlencode()
 
 
 def _read_at(request: HttpRequest) -> Any:

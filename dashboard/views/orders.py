@@ -15,9 +15,10 @@ from ..models import Booking, Order, Purchase
 from ..models.orders import OrderQuerySet
 from .access import accounts_in_view, may_act, order_for
 from .buying import again_of_order
+from .listing import form_state, name_accounts, set_filters
 from .paging import Sort, count_up_to, page_of
 from .panels import Context, Panel
-from .parameters import choice_of, days_of, money_of, text_of
+from .parameters import days_of, money_of, text_of
 from .rows import booking_rows
 
 SORTS = (
@@ -31,12 +32,8 @@ FILTERS = ("q", "from", "to", "price_from", "price_to")
 
 @require_safe
 def orders(request: HttpRequest) -> HttpResponse:
-    choices = {
-        "set_filters": [name for name in FILTERS if text_of(request.GET, name)],
-        "sort": choice_of(request.GET, "sort", tuple(sort.key for sort in SORTS)),
-        "sorts": SORTS,
-    }
-    return render(request, "dashboard/orders.html", {**choices, **PANEL.context(request)})
+    state = form_state(request, FILTERS, SORTS)
+    return render(request, "dashboard/orders.html", {**state, **PANEL.context(request)})
 
 
 @require_safe
@@ -54,8 +51,8 @@ def _build(request: HttpRequest) -> Context:
     return {
         "page": page,
         "count": count_up_to(found.exclude(price_usd=None) if page.sort.nullable else found, 10_000),
-        "filtered": any(text_of(request.GET, name) for name in FILTERS),
-        "several_accounts": len(accounts_in_view(request)) > 1,
+        "filtered": bool(set_filters(request, FILTERS)),
+        "several_accounts": name_accounts(request, page.rows),
     }
 
 
@@ -90,7 +87,7 @@ def _filtered(request: HttpRequest) -> OrderQuerySet:
         found = found.filter(price_usd__lte=price_to)
     if q := text_of(request.GET, "q"):
         found = found.filter(_matching(request, q))
-    return found.select_related("account") if len(accounts_in_view(request)) > 1 else found
+    return found
 
 
 def _matching(request: HttpRequest, q: str) -> Q:

@@ -48,7 +48,7 @@ class Panel:
     def version(self, request: HttpRequest, **kwargs: Any) -> str:
         salt = self.salt(request, **kwargs) if self.salt else ""
         accounts = accounts_in_view(request)
-        return version_of(accounts, *self.topics, salt=salt, stored=_stored_versions(request))
+        return version_of(accounts, *self.topics, salt=salt, stored=stored_versions_of(request))
 
     def context(self, request: HttpRequest, version: str | None = None, **kwargs: Any) -> Context:
         """What the fragment needs, for the page that shows it and for `answer`.
@@ -86,7 +86,7 @@ class Panel:
         return require_safe(lambda request, **kwargs: self.answer(request, **kwargs))
 
 
-def _stored_versions(request: HttpRequest) -> Versions:
+def stored_versions_of(request: HttpRequest) -> Versions:
     """Read once in the life of a request, before any of its panels: one query for all of them."""
     known: Versions | None = getattr(request, "_stored_versions", None)
     if known is None:

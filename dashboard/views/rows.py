@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from itertools import groupby
 from typing import Any
+from urllib.parse import quote
 
+from django.template.loader import render_to_string
 from django.templatetags.static import static
 from django.urls import reverse
+from django.utils.safestring import mark_safe
 
-from ..foreign_text import beginning, visible
+from ..foreign_text import FOLD_OVER, beginning, visible
 from ..local_time import Clock, iso
 from ..models.bookings import labels_of
 from ..wording import (
@@ -30,42 +34,81 @@ from ..wording import (
 )
 
 Row = dict[str, Any]
+# All that the row of a message is made from, in the order of `_values`.
+Facts = tuple[Any, ...]
 
+# Where the age stands in a rendered row: a character that no text holds here, as `visible` has replaced it.
+_AGE = "\x00"
 # Seconds left under which a countdown turns amber, then red.
 SOON, VERY_SOON = 300, 90
 
 
 def sms_rows(messages: Iterable[Any], clock: Clock, accounts: Mapping[int, str]) -> list[Row]:
-    """Rows of messages from `SmsQuerySet.for_list`. `accounts`: names to show, none for a single one."""
-    base = reverse("bookings")
-    inbox = reverse("inbox")
-    flags = flag_urls()
+    """Rows of messages from `SmsQuerySet.for_list`. `accounts`: names to show, none for a single one.
+
+    `head` and `tail` are the row's markup before and after its age: a message never changes, so all else of a row is
+    made once and shown to every browser that asks.
+    """
     rows = []
     for sms in messages:
-        text = visible(sms.text)
-        booked = sms.booking_id is not None
-        flag = flag_code(sms.booking__country) if booked else flag_of_number(sms.number)
-        head, tail = code_halves(sms.code)
-        rows.append(
-            {
-                "id": str(sms.id),
-                "url": f"{base}{sms.booking_id}/" if booked else f"{inbox}?q=%2B{sms.number.lstrip('+')}",
-                "flag": flags + flag,
-                "number": sms.number,
-                "number_text": number_text(sms.number),
-                "sender": visible(sms.sender),
-                "note": f" · {name}" if (name := accounts.get(sms.account_id)) else "",
-                "at": iso(sms.received_at),
-                "when": clock.relative(sms.received_at),
-                "received_at": sms.received_at,
-                "text": text,
-                "beginning": beginning(text),
-                "code": sms.code,
-                "code_head": head,
-                "code_tail": tail,
-            }
-        )
+        known = _facts(sms, accounts.get(sms.account_id, ""))
+        # Few long texts would fill the memory that is meant for many short ones.
+        head, tail = _markup(*known) if len(sms.text) <= FOLD_OVER else _markup.__wrapped__(*known)
+        when = clock.relative(sms.received_at)
+        rows.append({"head": head, "tail": tail, "when": when, "received_at": sms.received_at})
     return rows
+
+
+def thread_rows(messages: Iterable[Any], clock: Clock) -> list[Row]:
+    """The same messages for a booking's own page: the values, in place of the markup."""
+    return [_values(*_facts(sms, "")) | {"when": clock.relative(sms.received_at)} for sms in messages]
+
+
+def _facts(sms: Any, account: str) -> Facts:
+    return (
+        *(sms.id, sms.booking_id, sms.booking__country, sms.number, sms.sender, sms.text, sms.code),
+        *(sms.received_at, account),
+    )
+
+
+@lru_cache(maxsize=2000)
+def _markup(*facts: Any) -> tuple[str, str]:
+    """What stands before and after the age in the row of such a message, rendered (and escaped) by its template."""
+    markup = render_to_string("dashboard/_sms_row.html", {"row": _values(*facts), "age": _AGE})
+    head, _, tail = markup.partition(_AGE)
+    return mark_safe(head), mark_safe(tail)  # noqa: S308 (both are the template's own output)
+
+
+def _values(
+    pk: int,
+    booking_id: int | None,
+    country: str | None,
+    number: str,
+    sender: str,
+    text: str,
+    code: str,
+    received_at: datetime,
+    account: str,
+) -> Row:
+    text = visible(text)
+    code_head, code_tail = code_halves(code)
+    plain = number.removeprefix("+")
+    return {
+        "id": str(pk),
+        "url": f"{reverse('bookings')}{booking_id}/" if booking_id else f"{reverse('inbox')}?q={quote(f'+{plain}')}",
+        "flag": flag_urls() + (flag_code(country or "") if booking_id else flag_of_number(number)),
+        "number": visible(number),
+        "number_text": number_text(number),
+        "sender": visible(sender),
+        "note": f" · {visible(account)}" if account else "",
+        "at": iso(received_at),
+        "received_at": received_at,
+        "text": text,
+        "beginning": beginning(text),
+        "code": code,
+        "code_head": code_head,
+        "code_tail": code_tail,
+    }
 
 
 def flag_urls() -> str:
@@ -113,7 +156,7 @@ def booking_rows(
                 "assignee": booking.assignee__username or "",
                 "menu": booking.account_id in acted_on,
                 "end": iso(booking.runs_until),
-                "ended": clock.relative(booking.runs_until),
+                "ended": clock.ago(booking.runs_until),
                 "left": countdown(booking.starts_at, booking.ends_at, clock) if running else None,
             }
         )

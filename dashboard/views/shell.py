@@ -10,11 +10,12 @@ from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
 from ..live import topics
+from ..live.topics import live_version
 from ..models import Account
 from ..sync.health import stale_sentences
 from .access import may_administer
 from .doubtful import review_count
-from .panels import Context, Panel
+from .panels import Context, Panel, stored_versions_of
 
 # Key, label, icon, URL. The first five are the bar of a phone.
 NAVIGATION = (
@@ -42,6 +43,8 @@ class Shell:
     stale: list[str] = field(default_factory=list)
     # Where the moving parts of the frame are asked for; None before the sign-in.
     panel: dict[str, Any] | None = None
+    # All that moves, as it was before the page's data were read: the stream says at its opening if that is still so.
+    live_version: str = ""
 
     @property
     def balance(self) -> Decimal | None:
@@ -97,6 +100,7 @@ def _shell(request: HttpRequest) -> Shell:
         demo=any(account.is_demo for account in accounts),
         stale=stale_of(request),
         panel=PANEL.context(request)["panel"],
+        live_version=live_version(request.user.visible_account_ids, stored_versions_of(request)),
     )
 
 

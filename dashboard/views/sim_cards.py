@@ -14,6 +14,7 @@ from .. import wording
 from ..live import topics
 from ..models import SimCard, SyncState
 from .access import accounts_in_view
+from .listing import form_state, name_accounts, set_filters
 from .paging import Sort, count_up_to, page_of
 from .panels import Context, Panel
 from .parameters import choice_of, text_of
@@ -39,13 +40,11 @@ def _build(request: HttpRequest) -> Context:
     states = SyncState.objects.of_accounts(accounts_in_view(request)).filter(kind=SyncState.Kind.SIM_CARDS)
     return {
         "page": page,
-        "count": count_up_to(
-            cards.exclude(**{page.sort.field: None}) if page.sort.nullable else cards, 10_000
-        ),
+        "count": count_up_to(cards.exclude(**{page.sort.field: None}) if page.sort.nullable else cards, 10_000),
         "read_at": states.aggregate(at=Min("last_success_at"))["at"],
         "show": choice_of(request.GET, "show", SHOW),
-        "filtered": any(text_of(request.GET, name) for name in FILTERS),
-        "several_accounts": len(accounts_in_view(request)) > 1,
+        "filtered": bool(set_filters(request, FILTERS)),
+        "several_accounts": name_accounts(request, page.rows),
     }
 
 
@@ -65,7 +64,7 @@ def _filtered(request: HttpRequest) -> Any:
         if digits.isascii() and digits.isdecimal():
             match |= Q(number__contains=digits)
         cards = cards.filter(match)
-    return cards.select_related("account") if len(accounts_in_view(request)) > 1 else cards
+    return cards
 
 
 def _choices(request: HttpRequest) -> dict[str, Any]:
@@ -75,8 +74,6 @@ def _choices(request: HttpRequest) -> dict[str, Any]:
         "countries": sorted({country for country, _, _ in rows if country}, key=wording.country_name),
         "types": sorted({kind for _, kind, _ in rows if kind}),
         "services": sorted({service for _, _, service in rows if service}, key=str.casefold),
-        "set_filters": [name for name in FILTERS if text_of(request.GET, name)],
-        "sort": choice_of(request.GET, "sort", tuple(sort.key for sort in SORTS)),
-        "sorts": SORTS,
+        **form_state(request, FILTERS, SORTS),
         "show": choice_of(request.GET, "show", SHOW),
     }

@@ -55,11 +55,6 @@ class Health:
         return sum(row.is_current for row in self.rows)
 
     @property
-    def has_trouble(self) -> bool:
-        """Whether a kind has something to tell."""
-        return any(row.state.error or row.state.unreadable for row in self.rows)
-
-    @property
     def has_notes(self) -> bool:
         """Whether the account as a whole has something to tell."""
         account = self.account

@@ -264,6 +264,8 @@
 
   const isFilter = (element) => element?.matches?.('form[data-filter]');
   const isPanel = (element) => element?.matches?.('[data-panel]');
+  // Who asked; an event's own element may be the target or a parent.
+  const asker = (event) => event.detail.requestConfig?.elt || event.detail.elt;
 
   on('htmx:configRequest', (event) => {
     const { elt, verb, headers, parameters } = event.detail;
@@ -292,9 +294,9 @@
     429: 'Too many requests. Wait a moment, then try again.',
   };
   function failed(event, text) {
-    const { elt, requestConfig } = event.detail, key = isPanel(elt) ? 'panel' : text;
+    const { requestConfig } = event.detail, elt = asker(event), key = isPanel(elt) ? 'panel' : text;
     if (key === 'panel' && toasts.has(key)) return;
-    const again = isPanel(elt) ? () => htmx.trigger(elt, 'nudge') : isFilter(elt) ? () => htmx.trigger(elt, 'submit') : null;
+    const again = isPanel(elt) ? () => htmx.trigger(document.getElementById(elt.id), 'nudge') : isFilter(elt) ? () => htmx.trigger(elt, 'submit') : null;
     // What was meant to change something may have done so although no answer came.
     const advice = requestConfig?.verb === 'get' ? 'What you see may be old.' : 'Look whether it was done before you try again.';
     toast(SAID[text] || `${text} ${advice}`, 'bad', again && { label: 'Try again', run: again }, key);
@@ -306,7 +308,7 @@
   on('htmx:sendError', (event) => failed(event, 'The server cannot be reached.'));
   on('htmx:timeout', (event) => failed(event, 'The server took too long to answer.'));
   on('htmx:afterOnLoad', (event) => {
-    if (isPanel(event.detail.elt) && event.detail.xhr.status < 400) { toasts.get('panel')?.remove(); toasts.delete('panel'); }
+    if (isPanel(asker(event)) && event.detail.xhr.status < 400) { toasts.get('panel')?.remove(); toasts.delete('panel'); }
   });
 
   // --- morphing keeps what the person is doing
@@ -330,7 +332,7 @@
   const feedIds = (panel) => [...$$('[data-feed] > [id]', panel)].map((row) => row.id);
 
   on('htmx:beforeSwap', (event) => {
-    const { elt, target } = event.detail;
+    const elt = asker(event), { target } = event.detail;
     const panel = isPanel(elt) && target.id === elt.id && $('[data-feed]', target) ? target : null;
     before = panel && { id: panel.id, ids: new Set(feedIds(panel)), height: root.scrollHeight };
   });

@@ -32,10 +32,10 @@ function openStream(url, tell) {
   function connect() {
     close();
     source = new EventSource(url);
-    source.addEventListener('sync', () => {
+    source.addEventListener('sync', (event) => {
       tries = lostAt = 0;
       become('live');
-      tell({ sync: true });
+      tell({ sync: JSON.parse(event.data) });
     });
     source.addEventListener('nudge', (event) => tell({ nudge: JSON.parse(event.data) }));
     source.onerror = () => { close(); later(); };
@@ -79,7 +79,8 @@ if (self.SharedWorkerGlobalScope) {
     if (message.bye) { ports.delete(port); return; }
     ports.add(port);
     if (message.hello) {
-      if (stream) port.postMessage(stream.report());
+      // This page came when the stream was open: it has not heard what its opening said.
+      if (stream) port.postMessage({ ...stream.report(), late: true });
       else stream = openStream(message.hello, (news) => ports.forEach((each) => each.postMessage(news)));
     }
     if (message.wake) stream?.wake();

@@ -5,7 +5,9 @@
 (() => {
   const script = document.currentScript;
   const STREAM = script.dataset.stream, WORKER = script.dataset.worker;
-  const APART = 300; // ms between two requests of one panel
+  const TOGETHER = 40; // ms: nudges of one change come together and make one request
+  // ms between two requests of one panel: short for a single change, longer while changes pour in.
+  const APART = 300, APART_MOST = 2000, QUIET = 5000;
   const STUCK = 2000; // ms after which a request is given up when the connection was replaced
   const RETRY = 3000; // ms between two tries while requests fail
   const SETTLE = 2500; // ms: the page has just been rendered, its first check may wait
@@ -13,7 +15,7 @@
 
   // --- panels
 
-  const stateOf = (id) => panels.get(id) || panels.set(id, { last: 0, busy: 0, again: false, timer: 0 }).get(id);
+  const stateOf = (id) => panels.get(id) || panels.set(id, { last: -QUIET, apart: APART, busy: 0, again: false, timer: 0 }).get(id);
   const all = () => document.querySelectorAll('[data-panel][id]');
   const resting = (panel) => document.hidden || panel.hasAttribute('data-hold');
 
@@ -22,13 +24,15 @@
     if (resting(panel)) return; // becoming visible asks again for everything
     if (state.busy) { state.again = true; return; }
     if (state.timer) return;
-    const wait = state.last + APART - performance.now();
+    const wait = state.last + state.apart - performance.now();
     state.timer = setTimeout(() => {
+      const at = performance.now();
+      state.apart = at - state.last > QUIET ? APART : Math.min(APART_MOST, state.apart * 1.5);
       state.timer = 0;
-      state.last = performance.now();
+      state.last = at;
       const now = document.getElementById(panel.id);
       if (now && !resting(now)) htmx.trigger(now, 'nudge');
-    }, Math.max(0, wait));
+    }, Math.max(TOGETHER, wait));
   }
 
   function nudgeTopic(topic) {
@@ -45,7 +49,12 @@
     }
   }
 
-  const own = (event) => event.detail.elt?.matches?.('[data-panel][id]') ? event.detail.elt : null;
+  // An event names the element that it is told to, which need not be the one that asked: a swap is told to its target,
+  // and the end of a request to a parent when the asker is gone.
+  function own(event) {
+    const asker = event.detail.requestConfig?.elt || event.detail.elt;
+    return asker?.matches?.('[data-panel][id]') ? asker : null;
+  }
 
   document.addEventListener('htmx:beforeRequest', (event) => {
     const panel = own(event);
@@ -56,8 +65,7 @@
     if (panel) stateOf(panel.id).busy = performance.now();
   });
   document.addEventListener('htmx:beforeSwap', (event) => {
-    // This event names the target; who asked stands in the request. A filter or a form may swap a panel as it likes.
-    const panel = own({ detail: event.detail.requestConfig });
+    const panel = own(event); // a filter or a form may swap a panel as it likes
     // A filter was set while this answer was on its way: it is the answer to another question.
     if (panel && document.getElementById(panel.id)?.getAttribute('hx-get') !== event.detail.requestConfig.path) {
       event.detail.shouldSwap = false;
@@ -116,7 +124,9 @@
   function hear(news) {
     if (news.state) show(news);
     if (news.nudge) nudgeTopic(news.nudge.t);
-    if (!settled && (news.sync || news.state === 'live')) {
+    if (!settled && news.sync?.v && news.sync.v === script.dataset.version) {
+      settled = 1; // nothing has moved since the page was rendered
+    } else if (!settled && (news.sync || (news.state === 'live' && news.late))) {
       settled = performance.now() + SETTLE;
       setTimeout(sync, SETTLE);
     } else if (news.sync && performance.now() > settled) sync();

@@ -7,12 +7,13 @@ import hashlib
 import os
 import secrets
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError, connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
@@ -28,9 +29,14 @@ class Command(BaseCommand):
     help = "Bring the database up to date, make the first admin and account, collect static files. Safe to repeat."
     requires_system_checks = ()
 
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--wait", type=float, default=0, metavar="SECONDS", help="how long PostgreSQL may take to come up (0)"
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            _reach_database()
+            _reach_database(options["wait"])
             self._migrate()
             admin = self._admin()
             demo = self._accounts()
@@ -150,11 +156,22 @@ def _static_fingerprint() -> str:
     return hashlib.sha256(os.linesep.join(parts).encode()).hexdigest()
 
 
-def _reach_database() -> None:
+def _reach_database(seconds: float) -> None:
     """One plain connection to PostgreSQL: the pool would wait ten seconds and not say why. Raises DatabaseError."""
-    if connection.vendor == "postgresql":
-        with connection.wrap_database_errors:
-            connection.Database.connect(**connection.get_connection_params()).close()
+    if connection.vendor != "postgresql":
+        return
+    import psycopg
+
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            with connection.wrap_database_errors:
+                psycopg.connect(**connection.get_connection_params()).close()
+            return
+        except DatabaseError:
+            if time.monotonic() >= end:
+                raise
+        time.sleep(0.5)
 
 
 def _database_sentence(error: DatabaseError) -> str:

@@ -1,0 +1,122 @@
+"""One whole dashboard, one provider that tests command, and one real Chromium for all tests of this folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from playwright.sync_api import Browser, StorageState, expect, sync_playwright
+
+from dashboard.sandbox import Sandbox
+from tests.browser.visits import PASSWORD, PERSON, Visit
+from tests.stack import Stack
+
+FLAGS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+)
+SIZE = {"orders": 24, "bookings": 60, "sms": 150}
+REDIS_DATABASE = "/7"  # the other tests of a run use the one of REDIS_URL
+
+
+@pytest.fixture(scope="package")
+def chromium() -> Iterator[Browser]:
+    """The browser of CHROMIUM, or the one on PATH; playwright's own download is not used."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    if path is None and os.environ.get("CI") == "true":
+        pytest.fail("No Chromium was found, and in CI the browser tests must run: install chromium, or set CHROMIUM.")
+    if path is None:
+        pytest.skip("no Chromium was found: install chromium, or set CHROMIUM to its path")
+    expect.set_options(timeout=10_000)
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=path, headless=True, args=list(FLAGS))
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@pytest.fixture(scope="package")
+def provider() -> Iterator[Sandbox]:
+    """What the dashboard reads; nothing happens there but what a test does. Its past holds hostile messages."""
+    with Sandbox(seed=7, size=SIZE, hostile=0.15) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="package")
+def stack(chromium: Browser, provider: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The dashboard as `script/server` runs it: on SQLite and its own Redis, or on the servers of the environment."""
+    with _own_database() as servers:
+        stack = Stack(
+            tmp_path_factory.mktemp("browser") / "data",
+            ANOSIM_BASE_URL=provider.url,
+            ANOSIM_API_KEY=provider.key,
+            ADMIN_USERNAME=PERSON,
+            ADMIN_PASSWORD=PASSWORD,
+            **servers,
+        )
+        try:
+            stack.wait_ready()
+            yield stack
+        finally:
+            if stack.process.poll() is None:
+                stack.stop()
+
+
+@contextmanager
+def _own_database() -> Iterator[dict[str, str]]:
+    """The variables that put a stack on PostgreSQL and Redis where the run has them; a new database, dropped after."""
+    variables: dict[str, str] = {}
+    if redis := os.environ.get("REDIS_URL"):
+        variables["REDIS_URL"] = urlsplit(redis)._replace(path=REDIS_DATABASE).geturl()
+    url = os.environ.get("DATABASE_URL")
+    if not url:
+        yield variables
+        return
+    name = f"browser_{os.getpid()}"
+    with psycopg.connect(url, autocommit=True) as server:
+        server.execute(f'CREATE DATABASE "{name}"'.encode())
+        try:
+            yield {**variables, "DATABASE_URL": urlsplit(url)._replace(path=f"/{name}").geturl()}
+        finally:
+            server.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+
+
+@pytest.fixture(scope="package")
+def session(chromium: Browser, stack: Stack) -> StorageState:
+    """Cookies of a person who has signed in by the form, once the provider's messages have come."""
+    with Visit(chromium, stack.port()) as visit:
+        visit.sign_in()
+        visit.go("/inbox/")
+        expect(visit.page.locator("[data-row]").nth(40)).to_be_visible(timeout=30_000)
+        return visit.context.storage_state()
+
+
+Opener = Callable[..., Visit]
+
+
+@pytest.fixture
+def open_visit(chromium: Browser, stack: Stack, session: StorageState) -> Iterator[Opener]:
+    """Opens browser profiles that are signed in; a test may ask for several, and for other options."""
+    opened: list[Visit] = []
+
+    def opener(port: int = 0, **options: object) -> Visit:
+        visit = Visit(chromium, port or stack.port(), **{"storage_state": session, **options})
+        opened.append(visit)
+        return visit
+
+    yield opener
+    for visit in opened:
+        visit.close()
+
+
+@pytest.fixture
+def visit(open_visit: Opener) -> Visit:
+    """A signed-in person with one open page."""
+    return open_visit()
