@@ -58,7 +58,8 @@ def test_each_state_says_how_it_stands_and_what_to_do(
     assert "Asked for by operator" in text
     assert "For what Support line" in text
     assert "Price confirmed $1.43" in text
-    assert ('hx-trigger="nudge, every 3s"' in response.content.decode()) is moving
+    pace = "3s" if status == "unknown" else "1s" if moving else "60s"
+    assert f'hx-trigger="nudge, every {pace}"' in response.content.decode()
     offered = (
         "Order again"
         in response.content.decode().split("purchase-outcome")[1].split("</section>")[0].split("</p>", 1)[1]

@@ -22,7 +22,6 @@ from dashboard.purchases.intents import Declined
 from dashboard.sandbox import Sandbox
 
 from .buying import make_buyer, open_shop, rental, sold, wish, wrongs
-from .factories import make_account
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -166,7 +165,7 @@ class Buying(RuleBasedStateMachine):
         assert len(sales) <= len(purchases)
 
     def _is_of(self, purchase: Purchase, row: dict[str, Any]) -> bool:
-        return purchase.product.remote_id == row["product"] and purchase.amount == row["amount"]
+        return (purchase.product.remote_id, purchase.amount) == (row["product"], row["amount"])
 
     @invariant()
     def one_is_in_flight_and_one_of_a_kind_unsettled(self) -> None:
@@ -182,9 +181,11 @@ class Buying(RuleBasedStateMachine):
     def teardown(self) -> None:
         """In the end everything is settled, or a manager is asked with a reason."""
         self.sandbox.set_faults({})
-        for _ in range(14):
+        for turn in range(14):
             self.time_passes()
-            self.work("")
+            # What waits for a manager's decision about another is given up after ten minutes.
+            with mock.patch.object(sweeping, "WAIT_AT_MOST", timedelta(minutes=10 if turn < 10 else 0)):
+                self.work("")
             if not Purchase.objects.filter(status__in=("queued", "preparing", "sending", "unknown")).exists():
                 break
         for purchase in Purchase.objects.all():
@@ -228,17 +229,10 @@ def test_whatever_happens_in_whatever_order_nothing_is_bought_twice() -> None:
         Buying,
         settings=settings(
             max_examples=examples,
-            stateful_step_count=10,
+            stateful_step_count=14,
             deadline=None,
             database=None,
             phases=[Phase.generate],  # each step is real HTTP: making a failure smaller would take hours
             suppress_health_check=list(HealthCheck),
         ),
     )
-
-
-def test_a_crash_is_not_caught_by_anything(settings: Any) -> None:
-    with dying_at("queue:before-commit"):
-        failpoints.reach("queue:before-commit")
-        raise AssertionError("it went on")
-    assert make_account() is not None

@@ -252,6 +252,19 @@ def test_the_next_purchase_follows_when_the_one_before_is_done(shop: Account, bu
     assert sweeping.following(first.pk) == second.pk
 
 
+def test_what_waits_for_a_doubt_to_be_settled_is_given_up_after_ten_minutes(
+    shop: Account, buyer: Any, sandbox: Sandbox
+) -> None:
+    sandbox.set_faults({"reset-after": {"rate": 1, "only": "spends", "times": 1}})
+    first, second = intents.queue(wish(buyer, shop)), intents.queue(wish(buyer, shop))
+    assert sending.send(first.pk) == "unknown"
+    Purchase.objects.filter(pk=second.pk).update(created_at=timezone.now() - timedelta(minutes=11))
+    assert list(sweeping.due()) == [("settle", first.pk)]
+    second.refresh_from_db()
+    assert second.status == "cancelled"
+    assert "an earlier one like it" in second.words
+
+
 def test_a_clock_that_was_set_back_does_not_keep_a_purchase_waiting(
     shop: Account, buyer: Any, sandbox: Sandbox
 ) -> None:

@@ -45,6 +45,10 @@ def due() -> Iterator[tuple[str, UUID]]:
             if not asleep and _is_due(purchase, now) and _claim(purchase, now + SETTLE_LEASE):
                 yield "settle", purchase.pk
     for purchase in waiting:
+        if (purchase.account_id, purchase.target) in blocked and now - purchase.created_at > WAIT_AT_MOST:
+            # Who asked for it must not be surprised by it when the doubt is settled, hours or days later.
+            move(purchase, Status.CANCELLED, "Nothing was sent: what became of an earlier one like it is not known.")
+            continue
         free = blocked.isdisjoint({(purchase.account_id, ""), (purchase.account_id, purchase.target)})
         if free and _is_due(purchase, now) and _claim(purchase, now + SEND_LEASE):
             blocked.add((purchase.account_id, ""))

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.db import IntegrityError
-from django.db.models import Prefetch
+from django.db.models import Prefetch, Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
@@ -170,7 +170,7 @@ def _candidates(purchases: list[Purchase]) -> Any:
     """Stored orders that answer no purchase, of these accounts, from the day before the first of them was sent."""
     since = min(purchase.sent_at or purchase.created_at for purchase in purchases) - EARLIER
     orders = Order.objects.of_accounts({purchase.account_id for purchase in purchases})
-    return orders.filter(purchases=None, ordered_at__gte=since)
+    return orders.filter(Q(ordered_at__gte=since) | Q(ordered_at=None), purchases=None)
 
 
 def _add_candidates(cases: list[Case]) -> None:
@@ -180,7 +180,7 @@ def _add_candidates(cases: list[Case]) -> None:
         return
     bookings = Booking.objects.only("order_id", "number", "service", "country", "rental_type").order_by("remote_id")
     orders = _candidates([case.purchase for case in open_cases]).prefetch_related(Prefetch("bookings", bookings))
-    for order in orders.order_by("-ordered_at", "-remote_id")[:MOST_CANDIDATES]:
+    for order in orders.order_by("-remote_id")[:MOST_CANDIDATES]:
         for case in open_cases:
             before = case.purchase.before.get("orders", {})
             if order.account_id == case.purchase.account_id and str(order.remote_id) not in before:

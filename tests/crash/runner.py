@@ -10,6 +10,7 @@ import os
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -59,9 +60,9 @@ def _queue(form: dict[str, Any]) -> None:
     form = dict(form)
     user, product = User.objects.get(pk=form.pop("user")), Product.objects.get(pk=form.pop("product"))
     booking = Booking.objects.get(pk=form.pop("booking")) if form.get("booking") else None
-    values = {"token": UUID(form.pop("token")), "price": Decimal(form.pop("price"))}
+    token, price = UUID(form.pop("token")), Decimal(form.pop("price"))
     form.pop("booking", None)
-    intents.queue(intents.Wish(user=user, product=product, booking=booking, **values, **form))
+    intents.queue(intents.Wish(user=user, product=product, price=price, token=token, booking=booking, **form))
 
 
 def _purchase(token: str) -> Any:
@@ -104,7 +105,14 @@ def _work(seconds: float) -> None:
     work(seconds)
 
 
-_ACTS = {"queue": _queue, "send": _send, "withdraw": _withdraw, "decide": _decide, "age": _age, "work": _work}
+_ACTS: dict[str, Callable[..., None]] = {
+    "queue": _queue,
+    "send": _send,
+    "withdraw": _withdraw,
+    "decide": _decide,
+    "age": _age,
+    "work": _work,
+}
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "anosim_dashboard.settings")
