@@ -19,7 +19,7 @@ from .query_plans import sorts, statements_of, whole_reads
 # Session, person, accounts seen, versions, next end, bookings, accounts, sync rows, countries, services.
 LIST_QUERIES = 10
 # Session, person, accounts seen, booking, versions, messages, extended by, extends, gaps, accounts, sync rows.
-BOOKING_QUERIES = 11
+BOOKING_QUERIES = 13
 
 
 @pytest.fixture

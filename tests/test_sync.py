@@ -11,9 +11,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from dashboard.anosim import BadKey
 from dashboard.models import Account, Booking, Order, Product, SimCard, Sms, SmsGap, SyncState, TopicVersion
 from dashboard.sandbox import Sandbox
-from dashboard.sync import health
+from dashboard.sync import health, outcomes
 
 from .provider import KINDS, account_at, differences, read, read_until_done
 
@@ -220,6 +221,16 @@ def test_a_wrong_key_is_told_in_words_and_tried_seldom(sandbox: Sandbox) -> None
     account.refresh_from_db()
     assert account.breaker_until is not None
     assert account.breaker_until > timezone.now() + timedelta(minutes=10)
+
+
+def test_a_refusal_of_a_key_that_was_replaced_meanwhile_says_nothing_of_the_new_one(sandbox: Sandbox) -> None:
+    account = account_at(sandbox)
+    late = SyncState.objects.select_related("account").get(account=account, kind="orders")
+    account.api_key = "the-new-key-0123456789"
+    account.save()
+    outcomes.failed(late, BadKey("ANOSIM does not accept the key."))
+    account.refresh_from_db()
+    assert (account.key_ok, account.breaker_until, account.breaker_failures) == (None, None, 0)
 
 
 def test_a_provider_that_is_down_opens_the_breaker_and_its_return_closes_it(sandbox: Sandbox) -> None:

@@ -106,7 +106,11 @@ def _count_failure(state: SyncState, error: AnosimError) -> None:
     if isinstance(error, Refused | OurFault):
         return
     mine = Account.objects.filter(pk=state.account_id)
-    mine.update(breaker_failures=F("breaker_failures") + 1)
+    if isinstance(error, BadKey):
+        # What was said of a key that has been replaced meanwhile says nothing of the new one.
+        mine = mine.filter(sealed_key=state.account.sealed_key)
+    if not mine.update(breaker_failures=F("breaker_failures") + 1):
+        return
     account = mine.only("breaker_failures", "key_ok").get()
     now = timezone.now()
     if isinstance(error, BadKey):

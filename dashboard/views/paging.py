@@ -110,8 +110,9 @@ def _ids_of_each(parts: list[Any], columns: tuple[str, ...], limit: int) -> RawS
     pieces: list[str] = []
     values: list[Any] = []
     for at, part in enumerate(parts):
-        sql, params = part.order_by(*columns).values("id")[:limit].query.sql_with_params()
-        pieces.append(f'SELECT "part_{at}"."id" FROM ({sql}) AS "part_{at}"')  # noqa: S608 (values stay apart)
+        key = part.model._meta.pk
+        sql, params = part.order_by(*columns).values(key.attname)[:limit].query.sql_with_params()
+        pieces.append(f'SELECT "part_{at}"."{key.column}" FROM ({sql}) AS "part_{at}"')  # noqa: S608 (values stay apart)
         values += params
     return RawSQL(" UNION ALL ".join(pieces), values)  # noqa: S611 (as above)
 

@@ -46,7 +46,7 @@ UNHARMED = """
 window.canary === undefined && !document.title.includes('owned') && document.querySelectorAll('#main').length === 1
   && !document.querySelector('main :is(script, style, link, meta, base, img, iframe, object, [onerror], [onfocus])')
   && [...document.querySelectorAll('a[href]')].every((link) => link.protocol === location.protocol)
-  && [...document.querySelectorAll('[hx-get]')].every((each) => !/canary|logout|admin/.test(each.attributes['hx-get'].value))
+  && !document.querySelector(':is([hx-get*=canary], [hx-get*=logout], [hx-get*=admin])')
 """
 SHOWN = 8  # messages on the overview
 OURS = ("/inbox/", "/bookings/", "/panels/", "/static/", "/live/")
