@@ -37,6 +37,21 @@ def first_booking(page: Page, address: str) -> str:
     return address.rstrip("/") + (link.get_attribute("href") or "/bookings/")
 
 
+def order(page: Page, address: str) -> None:
+    """The order form of a product, and the purchase that it becomes."""
+    page.goto(f"{address}catalog/?type=Activation&q=WhatsApp")
+    page.locator("main a[data-open]").first.click()
+    page.wait_for_url("**/catalog/*/")
+    page.wait_for_timeout(2500)
+    page.fill("input[name=note]", "Support line")
+    page.screenshot(path=FOLDER / "order.png")
+    page.locator("#order button[type=submit]").click()
+    page.wait_for_url("**/purchases/**")
+    page.locator("main a[data-open]").first.wait_for()
+    page.wait_for_timeout(800)
+    page.screenshot(path=FOLDER / "purchase.png")
+
+
 def take(address: str) -> None:
     program = os.environ.get("CHROMIUM") or shutil.which("chromium") or sys.exit("Set CHROMIUM to a Chromium.")
     with sync_playwright() as playwright:
@@ -52,6 +67,7 @@ def take(address: str) -> None:
         for name in PAGES:
             shoot(page, f"{address}{name}/", name)
         shoot(page, first_booking(page, address), "booking")
+        order(page, address)
         for name, options in (
             ("overview-dark", {"viewport": {"width": 1280, "height": 800}, "color_scheme": "dark"}),
             ("inbox-phone", {"viewport": {"width": 360, "height": 740}, "color_scheme": "light"}),
