@@ -29,6 +29,8 @@ PAGES = (
     ("a product", "/catalog/", True),
     ("orders", "/orders/", False),
     ("an order", "/orders/", True),
+    ("purchases", "/purchases/", False),
+    ("purchases in doubt", "/purchases/doubtful/", False),
     ("SIM cards", "/sim-cards/", False),
     ("status", "/status/", False),
     ("a page that is not there", "/nowhere/", False),
