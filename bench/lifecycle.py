@@ -8,6 +8,7 @@ import time
 
 from dashboard.sandbox import Sandbox
 
+from .calm import wait_for_calm
 from .figures import Report, main
 from .stack import Stack, alive
 
@@ -26,6 +27,7 @@ def measure(report: Report, options: argparse.Namespace) -> None:
                 ours = stack.pids()
                 stops.append(stack.stop())
                 assert not any(alive(pid) for pid in ours.values())
+                wait_for_calm()
                 starts.append(stack.start())
                 work.append(stack.processor_seconds())
                 time.sleep(2)
