@@ -44,7 +44,7 @@ FAULTS: dict[str, dict[str, float]] = {
     "late-commit": {"seconds": 9},
     "latency": {"seconds": 1.2},  # not a fault, but time in which a worker can be killed mid-call
 }
-FAULTY = 0.30
+FAULTY = 0.35
 ACCOUNTS = 4
 KILL_EVERY = 15.0
 PATIENCE = 240.0
