@@ -43,7 +43,9 @@ def judge(report: Report, sandboxes: list[Sandbox], accounts: list[Any]) -> None
     report.add("left open without a reason", len(silent), "purchases", 0)
     decided = sum(statuses[each] for each in DECIDED)
     report.add("decided by the machine", 100 * decided / max(1, len(purchases)), "%", spread=str(dict(statuses)))
-    report.remark("spending calls that a fault met: " + ", ".join(f"{name} {n}" for name, n in sorted(met.items())))
+    posts = sum(call["method"] == "POST" for sandbox in sandboxes for call in sandbox.calls)
+    report.add("spending calls that a fault met", 100 * sum(met.values()) / max(1, posts), "%", n=posts)
+    report.remark("faults met: " + ", ".join(f"{name} {n}" for name, n in sorted(met.items())))
 
 
 def _key(kind: str, product: int) -> tuple[str, int]:

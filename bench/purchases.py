@@ -8,6 +8,7 @@ import argparse
 import os
 import threading
 import time
+from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from random import Random
@@ -44,9 +45,9 @@ FAULTS: dict[str, dict[str, float]] = {
     "late-commit": {"seconds": 9},
     "latency": {"seconds": 1.2},  # not a fault, but time in which a worker can be killed mid-call
 }
-FAULTY = 0.30
+FAULTY = 0.35
 ACCOUNTS = 4
-KILL_EVERY = 15.0
+KILL_EVERY = 20.0
 PATIENCE = 240.0
 
 
@@ -97,7 +98,8 @@ def measure(report: Report, options: argparse.Namespace) -> None:
         finally:
             kills = killer.stop()
         report.add("purchases", count, "purchases", n=count)
-        report.add("workers killed", kills[0], "times", spread=f"{kills[1]} of them with a call under way")
+        report.add("workers killed", kills["worker"], "times", spread=f"{kills['mid-call']} of them mid-call")
+        report.add("Redis killed", kills["redis"], "times")
         report.add("until all were settled", time.monotonic() - began, "s")
         shops.healthy()
         judge(report, shops.sandboxes, shops.accounts)
@@ -231,20 +233,22 @@ def _wait(count: int, patience: float) -> None:
 
 
 class _Killer:
-    """Kills the worker every few seconds, in the middle of a call if there is one."""
+    """Kills the worker every few seconds, in the middle of a call if there is one; each third time Redis instead."""
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
         self._stop = threading.Event()
-        self.kills, self.mid_call = 0, 0
+        self._kills = Counter[str]()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
     def _run(self) -> None:
+        turn = 0
         while not self._stop.wait(KILL_EVERY):
-            self._kill()
+            turn += 1
+            self._kill("redis" if turn % 3 == 0 else "worker")
 
-    def _kill(self) -> None:
+    def _kill(self, name: str) -> None:
         from django.db import connection
 
         from dashboard.models import Purchase
@@ -255,15 +259,15 @@ class _Killer:
             under_way = Purchase.objects.filter(status="sending").exists()
             time.sleep(0.02)
         connection.close()
-        if self._stack.pids().get("worker") and not self._stop.is_set():
-            self._stack.kill("worker")
-            self.kills += 1
-            self.mid_call += under_way
+        if self._stack.pids().get(name) and not self._stop.is_set():
+            self._stack.kill(name)
+            self._kills[name] += 1
+            self._kills["mid-call"] += under_way and name == "worker"
 
-    def stop(self) -> tuple[int, int]:
+    def stop(self) -> Counter[str]:
         self._stop.set()
         self._thread.join()
-        return self.kills, self.mid_call
+        return self._kills
 
 
 if __name__ == "__main__":

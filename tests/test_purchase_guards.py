@@ -84,6 +84,14 @@ def test_while_the_provider_is_down_nothing_is_sent_and_after_ten_minutes_it_is_
     assert len(sandbox.calls) == calls
 
 
+def test_what_was_asked_for_hours_ago_is_not_bought_by_surprise(sandbox: Sandbox, shop: Account, buyer: User) -> None:
+    purchase = intents.queue(wish(buyer, shop))
+    Purchase.objects.update(created_at=timezone.now() - timedelta(hours=2))
+    assert sending.send(purchase.pk) == "cancelled"
+    assert "more than an hour" in Purchase.objects.get().words
+    assert spends(sandbox) == []
+
+
 def test_for_a_paused_account_nothing_is_read_sent_or_settled(sandbox: Sandbox, shop: Account, buyer: User) -> None:
     sandbox.set_faults(LOST)
     first, second = intents.queue(wish(buyer, shop)), intents.queue(wish(buyer, shop, product=other(shop)))

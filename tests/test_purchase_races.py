@@ -14,8 +14,8 @@ import redis
 from django.db import connection, transaction
 from django.utils import timezone
 
-from dashboard.models import Account, Product, Purchase, PurchaseStep
-from dashboard.purchases import failpoints, intents, sending, settling, sweeping, transitions
+from dashboard.models import Account, Booking, BookingChange, Product, Purchase, PurchaseStep
+from dashboard.purchases import changing, failpoints, intents, sending, settling, sweeping, transitions
 from dashboard.purchases.intents import Declined
 from dashboard.sandbox import Sandbox
 from tests.redis_server import RedisServer
@@ -32,6 +32,7 @@ from .buying import (
     work,
     wrongs,
 )
+from .provider import read
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quick_budget")]
 
@@ -289,3 +290,33 @@ def test_a_clock_that_was_set_on_does_not_make_a_purchase_absent_early(
     sandbox.world.clock.advance(5)
     assert settle_until_decided(purchase) == "confirmed"
     assert wrongs(shop, sandbox) == []
+
+
+def a_cancel(sandbox: Sandbox, shop: Account, buyer: Any) -> BookingChange:
+    order = sandbox.world.order(wish(buyer, shop).product.remote_id)
+    read(shop, "orders")
+    booking = Booking.objects.get(account=shop, remote_id=order.bookings[0])
+    return changing.queue(buyer, shop, "cancel", booking)
+
+
+def test_a_cancel_delivered_ten_times_at_once_is_made_once(sandbox: Sandbox, shop: Account, buyer: Any) -> None:
+    change = a_cancel(sandbox, shop, buyer)
+    ended = at_once(10, lambda _: changing.apply(change.pk))
+    assert sorted(ended) == ["done", *["passed"] * 9]
+    assert [call["method"] for call in sandbox.calls].count("PATCH") == 1
+    assert list(sweeping.due_changes()) == []
+
+
+def test_a_change_whose_worker_died_is_made_by_the_next(sandbox: Sandbox, shop: Account, buyer: Any) -> None:
+    change = a_cancel(sandbox, shop, buyer)
+    long_ago = timezone.now() - changing.LEASE - timedelta(seconds=1)
+    BookingChange.objects.update(status="sending", status_at=long_ago)
+    assert sweeping.due_changes() == [change.pk]
+    assert changing.apply(change.pk) == "done"
+
+
+def test_no_change_is_made_for_a_paused_account(sandbox: Sandbox, shop: Account, buyer: Any) -> None:
+    change = a_cancel(sandbox, shop, buyer)
+    Account.objects.update(enabled=False)
+    assert changing.apply(change.pk) == "refused"
+    assert "PATCH" not in [call["method"] for call in sandbox.calls]

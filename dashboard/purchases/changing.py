@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from datetime import timedelta
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from ..anosim import AnosimError, Client, OutcomeUnknown, Refused, TryLater, Unreadable
@@ -20,6 +23,8 @@ logger = logging.getLogger(__name__)
 Kind = BookingChange.Kind
 Status = BookingChange.Status
 TRIES = 3
+# What is being made so long has lost its worker; setting a value once more is harmless. Longer than three tries.
+LEASE = timedelta(seconds=3 * settings.PURCHASE_DEADLINE_SECONDS + 30)
 # States of a booking whose money came back.
 GIVEN_BACK = Booking.CLOSED_STATES - {"ended", "expired"}
 
@@ -76,18 +81,26 @@ def queue(
 
 
 def apply(pk: int) -> str:
-    """Make the change, once or (harmlessly) more often, and read it back. Gives its status."""
-    change = BookingChange.objects.select_related("account", "booking").filter(pk=pk).first()
+    """Make the change and read it back. Gives its status; "passed" if another worker is at it, or it is done."""
+    change = BookingChange.objects.select_related("account", "booking", "requested_by").filter(pk=pk).first()
     now = timezone.now()
-    open_ones = BookingChange.objects.open().filter(pk=pk)
-    if change is None or not open_ones.filter(status_at=change.status_at).update(status=Status.SENDING, status_at=now):
+    left = Q(status=Status.QUEUED) | Q(status=Status.SENDING, status_at__lt=now - LEASE)
+    mine = BookingChange.objects.filter(left, pk=pk)
+    if change is None or not mine.filter(status_at=change.status_at).update(status=Status.SENDING, status_at=now):
         return "passed"
+    change.status_at = now
+    if not change.account.enabled or not may_spend(change.requested_by, change.account_id):
+        return _end(change, Status.REFUSED, "The account is paused, or who asked for it may not do it any more.")
     try:
         words = _make(spending_client_for(change.account), change)
     except OutcomeUnknown as error:
         return _end(change, Status.UNKNOWN, f"{error.text} The next reading shows it.")
     except (AnosimError, CannotUnseal) as error:
         return _end(change, Status.REFUSED, error.text if isinstance(error, AnosimError) else str(error))
+    except Exception as error:
+        # Ours to mend; tried again and again it would not get better.
+        logger.exception("change %s: an error of our own", pk)
+        return _end(change, Status.UNKNOWN, f"An error of the dashboard itself ({type(error).__name__}).")
     return _end(change, Status.DONE, words)
 
 
@@ -160,7 +173,10 @@ def _read_back(client: Client, booking: Booking) -> bool | None:
 
 def _end(change: BookingChange, status: str, words: str) -> str:
     with transaction.atomic():
-        BookingChange.objects.filter(pk=change.pk).update(status=status, words=words[:400], status_at=timezone.now())
+        # A worker that slept past its lease has no word any more.
+        mine = BookingChange.objects.filter(pk=change.pk, status=Status.SENDING, status_at=change.status_at)
+        if not mine.update(status=status, words=words[:400], status_at=timezone.now()):
+            return "passed"
         if status == Status.DONE and change.kind == Kind.CANCEL and change.booking is not None:
             Booking.objects.filter(pk=change.booking.pk).update(
                 state="Cancelled", runs_until=timezone.now(), read_at=timezone.now()

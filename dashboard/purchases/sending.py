@@ -28,6 +28,7 @@ Kind = Purchase.Kind
 MOST_ATTEMPTS = 3
 FRESH = 5.0  # seconds between the decision to send and the call; a process that slept longer sends nothing
 LOOK_FRESH = 20.0  # seconds; an older look says too little about the moment of sending (its reads may queue)
+FORGOTTEN = timedelta(hours=1)  # what still waits then (the workers were away) would be bought by surprise
 WAIT_AT_MOST = timedelta(minutes=10)  # that long a purchase waits for a provider that cannot be read
 STOPPED = "Spending was stopped before anything was sent."
 NOT_KNOWN = "Not known yet: do not order again. We are looking whether it was bought."
@@ -42,6 +43,11 @@ def send(pk: UUID) -> str:
     purchase = Purchase.objects.select_related("account", "product", "booking", "requested_by").filter(pk=pk).first()
     if purchase is None or purchase.status != Status.QUEUED:
         return purchase.status if purchase else "gone"
+    if timezone.now() - purchase.created_at > FORGOTTEN:
+        move(
+            purchase, Status.CANCELLED, "Nothing was sent: it waited for more than an hour. Ask again if it is wanted."
+        )
+        return purchase.status
     try:
         claimed = move(
             purchase,

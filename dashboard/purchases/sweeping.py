@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from ..models import BookingChange, Purchase
-from . import presence
+from . import changing, presence
 from .failpoints import reach
 from .sending import NOT_KNOWN, WAIT_AT_MOST, deadline_of
 from .transitions import move
@@ -71,7 +71,7 @@ def due_changes() -> list[int]:
     """Ids of booking changes whose bell was lost, or whose worker died (setting a value twice is harmless)."""
     now = timezone.now()
     stale = Q(status="queued", status_at__lt=now - timedelta(seconds=BELL_SECONDS)) | Q(
-        status="sending", status_at__lt=now - timedelta(seconds=120)
+        status="sending", status_at__lt=now - changing.LEASE
     )
     return list(BookingChange.objects.filter(stale).values_list("pk", flat=True))
 
