@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
@@ -60,7 +60,7 @@ def sorts(statements: list[str]) -> list[str]:
 
 def _scans(sql: str) -> Iterator[str]:
     names = "|".join(f"dashboard_{name}" for name in BIG)
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             # On little data PostgreSQL reads whole tables for good reason; told not to, it does only where it must.
             cursor.execute("SET LOCAL enable_seqscan = off")

@@ -147,8 +147,7 @@ class Hub:
         """End all streams and the subscription."""
         self.close_all()
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            await end(self._task)
 
     def close_all(self) -> None:
         """Ask every stream to end and take no more, because the process is about to stop."""
@@ -233,6 +232,13 @@ class Hub:
                 type(error).__name__,
             )
         self._lost = True
+
+
+async def end(task: asyncio.Task[None]) -> None:
+    """Cancel the task until it has ended: a time-out that strikes at the same moment swallows a cancellation."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=0.5)
 
 
 def _connect(url: str) -> Redis:

@@ -21,7 +21,7 @@ from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
 from django.db import Error as DatabaseError
 
-from .hub import SYNC_FRAME, Client, Hub
+from .hub import SYNC_FRAME, Client, Hub, end
 from .viewer import Viewer, version_for, viewers_of
 
 Scope = dict[str, Any]
@@ -243,8 +243,7 @@ def _ensure_running() -> None:
 async def _stop() -> None:
     await hub.stop()
     if _guard is not None:
-        _guard.cancel()
-        await asyncio.wait([_guard])
+        await end(_guard)
 
 
 async def _keep_checking() -> None:
@@ -296,7 +295,7 @@ def _end_streams_on_signals() -> Callable[[], None]:
     loop = asyncio.get_running_loop()
     replaced: dict[int, Callable[[int, FrameType | None], Any]] = {}
 
-    def end(number: int, frame: FrameType | None) -> None:
+    def ended(number: int, frame: FrameType | None) -> None:
         loop.call_soon_threadsafe(hub.close_all)
         replaced[number](number, frame)
 
@@ -304,11 +303,11 @@ def _end_streams_on_signals() -> Callable[[], None]:
         handler = signal.getsignal(number)
         if callable(handler):
             replaced[number] = handler
-            signal.signal(number, end)
+            signal.signal(number, ended)
 
     def unhook() -> None:
         for number, handler in replaced.items():
-            if signal.getsignal(number) is end:
+            if signal.getsignal(number) is ended:
                 signal.signal(number, handler)
 
     return unhook

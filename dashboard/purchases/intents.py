@@ -67,7 +67,12 @@ def queue(wish: Wish, also: Callable[[Purchase], object] | None = None) -> Purch
     purchase = _purchase(wish)
     try:
         with transaction.atomic(durable=True):
-            _reserve(wish)
+            account = Account.objects.select_for_update(of=("self",)).get(pk=wish.product.account_id)
+            # Asked again now that the account is ours: the same form may have come a moment earlier.
+            known = _by_token(wish)
+            if known is not None:
+                return known
+            _reserve(wish, account)
             purchase.save(force_insert=True)
             PurchaseStep.objects.create(purchase=purchase, new=purchase.status, words="Asked for.", by=wish.user)
             if also is not None:
@@ -197,12 +202,11 @@ def why_not_reuse(booking: Booking) -> str:
     return ""
 
 
-def _reserve(wish: Wish) -> None:
+def _reserve(wish: Wish, account: Account) -> None:
     """Hold the price against every cap, in the transaction that queues: two at the edge cannot both pass.
 
-    The account's row is locked first (PostgreSQL; SQLite has one writer), so that the sums are of all committed ones.
+    The caller has locked the account's row (PostgreSQL; SQLite has one writer), so the sums are of all committed ones.
     """
-    account = Account.objects.select_for_update(of=("self",)).get(pk=wish.product.account_id)
     if account.order_cap_usd is not None and wish.price > account.order_cap_usd:
         raise Declined(f"${wish.price:,.2f} is above the cap of ${account.order_cap_usd:,.2f} for one purchase.")
     for whose, cap, spent in _daily_caps(wish.user, account):

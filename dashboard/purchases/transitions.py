@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from ..live import topics
-from ..models import Purchase, PurchaseStep, User
+from ..models import Account, Purchase, PurchaseStep, User
 from .failpoints import reach
 
 Status = Purchase.Status
@@ -51,6 +51,8 @@ def move(
     values |= {"status": new, "status_at": now, "words": words[:400]}
     mine = Purchase.objects.filter(pk=purchase.pk, status=old, attempt=purchase.attempt, **(only_if or {}))
     with transaction.atomic(durable=True):
+        # Everybody takes the account first (as intents.queue and sync.runs do), so nobody waits in a ring.
+        Account.objects.select_for_update(of=("self",)).only("pk").get(pk=purchase.account_id)
         if mine.update(**values) != 1:
             purchase.refresh_from_db(fields=["status", "attempt"])
             return False

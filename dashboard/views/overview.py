@@ -26,7 +26,7 @@ from .sparkline import points
 RUNNING, NEWEST_SMS = 12, 8
 LINE_DAYS = 30
 # An open page asks for its figures so often; a figure is called old only if that failed too.
-FIGURES_EVERY = 40
+FIGURES_EVERY = 60
 UNANSWERED = timedelta(seconds=2 * FIGURES_EVERY + 10)
 # Ages shown in the figures' footnote, by what people call them.
 SHOWN_KINDS = ((SyncState.Kind.SMS, "SMS"), (SyncState.Kind.CURRENT, "bookings"), (SyncState.Kind.ORDERS, "orders"))
