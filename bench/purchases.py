@@ -18,7 +18,7 @@ from dashboard.sandbox import Sandbox
 
 from .bought import judge
 from .figures import Report, main
-from .stack import Stack
+from .stack import Stack, age_of
 
 QUESTION = "Purchases under faults: 0 doubled, 0 lost, 0 wrong verdicts, sums equal to the cent"
 SETTINGS = {
@@ -48,6 +48,7 @@ FAULTS: dict[str, dict[str, float]] = {
 FAULTY = 0.35
 ACCOUNTS = 4
 KILL_EVERY = 20.0
+GROWN_UP = 12.0  # seconds that a worker has lived before it is killed: one that never starts proves nothing
 PATIENCE = 240.0
 
 
@@ -259,7 +260,8 @@ class _Killer:
             under_way = Purchase.objects.filter(status="sending").exists()
             time.sleep(0.02)
         connection.close()
-        if self._stack.pids().get(name) and not self._stop.is_set():
+        pid = self._stack.pids().get(name)
+        if pid and age_of(pid) > GROWN_UP and not self._stop.is_set():
             self._stack.kill(name)
             self._kills[name] += 1
             self._kills["mid-call"] += under_way and name == "worker"
