@@ -246,6 +246,14 @@ def processor_seconds_of(pid: int) -> float:
     return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
+def age_of(pid: int) -> float:
+    """Seconds since the process was started; 0 for one that is not there."""
+    with contextlib.suppress(OSError, IndexError):
+        ticks = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    return 0.0
+
+
 def pss_of(pid: int) -> float:
     """Megabytes (1000 kB) by smaps_rollup; 0 for a process that has ended."""
     with contextlib.suppress(OSError):
