@@ -51,9 +51,8 @@ class Sms(models.Model):
             models.UniqueConstraint(fields=["account", "fingerprint", "ordinal"], name="sms_once"),
         ]
         indexes = [
-            # The inbox of one account, and of all.
+            # The inbox; that of several accounts joins the first rows of each.
             models.Index(fields=["account", "received_at", "id"], name="sms_inbox"),
-            models.Index(fields=["received_at", "id"], name="sms_inbox_of_all"),
             # The inbox "with a code".
             models.Index(fields=["account", "received_at", "id"], name="sms_with_code", condition=~models.Q(code="")),
             # A booking's thread.
