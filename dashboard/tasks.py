@@ -5,6 +5,7 @@ from uuid import UUID
 
 from anosim_dashboard.celery import app
 
+from . import retention
 from .purchases import changing, sending, settling, sweeping
 from .sync import runs, schedule, single
 
@@ -21,6 +22,8 @@ def tick() -> None:
         (send_purchase if what == "send" else settle_purchase).apply_async((str(purchase_id),), expires=30)
     for change_id in sweeping.due_changes():
         change_booking.apply_async((change_id,), expires=30)
+    for account_id in retention.due():
+        blank_old_texts.apply_async((account_id,), expires=retention.LEASE.total_seconds())
 
 
 @app.task
@@ -63,3 +66,8 @@ def settle_purchase(purchase_id: str) -> None:
 @app.task
 def change_booking(change_id: int) -> None:
     logger.info("change %s: %s", change_id, changing.apply(change_id))
+
+
+@app.task
+def blank_old_texts(account_id: int) -> None:
+    logger.info("texts of account %s: %s blanked", account_id, retention.blank_old_texts(account_id))

@@ -23,7 +23,8 @@ from ..sync.single import check_base_url
 from ..views import asking
 from .memberships import MembershipInline, RecordsMemberships, not_negative
 
-SPENDING = ("spending_stopped", "order_cap_usd", "daily_cap_usd")
+SPENDING = ("spending_stopped", "order_cap_usd", "daily_cap_usd", "low_balance_usd")
+KEEPING = ("sms_kept_days",)
 VERDICT = "admin/dashboard/account/_key_verdict.html"
 
 
@@ -48,7 +49,7 @@ class AccountForm(forms.ModelForm):
 
     class Meta:
         model = Account
-        fields = ("name", "base_url", "enabled", *SPENDING)
+        fields = ("name", "base_url", "enabled", *SPENDING, *KEEPING)
         labels = {"enabled": "Switched on", "spending_stopped": "Stop spending"}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -114,7 +115,15 @@ class AccountAdmin(RecordsMemberships, admin.ModelAdmin):
                 "fields": SPENDING,
                 "description": "In USD; empty means no cap. The cap per day counts everybody's purchases from midnight "
                 "on, those too of which is not known yet whether they were made. A person can have a cap of their own "
-                "below.",
+                "below. A balance under the mark of a low balance is shown as low on every page.",
+            },
+        ),
+        (
+            "Keeping SMS",
+            {
+                "fields": KEEPING,
+                "description": "Empty: for ever. Text and code of older SMS are blanked once a day, for good; that an "
+                "SMS came, from whom and when, stays.",
             },
         ),
         ("Read from ANOSIM", {"fields": ("balance", "balance_at", "created_at")}),
@@ -183,6 +192,9 @@ class AccountAdmin(RecordsMemberships, admin.ModelAdmin):
             obj.breaker_until, obj.breaker_failures = None, 0
             fields += ["sealed_key", "key_hint", "key_checked_at", "key_ok", "key_verdict"]
             fields += ["breaker_until", "breaker_failures"]
+        if "sms_kept_days" in fields:
+            obj.retention_due_at = None
+            fields.append("retention_due_at")
         # Only what the form changed: the workers write to the same row.
         obj.save(update_fields=fields) if change else obj.save()
         if key:
@@ -204,6 +216,8 @@ class AccountAdmin(RecordsMemberships, admin.ModelAdmin):
             audit.record(request, "account.changed", obj, changed)
         if change and "enabled" in form.changed_data:
             audit.record(request, "account.resumed" if obj.enabled else "account.paused", obj)
+        if change and "sms_kept_days" in form.changed_data:
+            audit.record(request, "account.retention", obj, {"sms_kept_days": obj.sms_kept_days})
         if change and (spending := [name for name in SPENDING if name in form.changed_data]):
             audit.record(request, "account.spending", obj, {name: _plain(getattr(obj, name)) for name in spending})
 

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import secrets
 import uuid
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 from django.conf import settings
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.utils import timezone
 
@@ -59,6 +61,13 @@ class Account(models.Model):
     spending_stopped = models.BooleanField(default=False, help_text="On: nothing is bought, whoever asks.")
     order_cap_usd = models.DecimalField("cap per purchase", max_digits=10, decimal_places=2, null=True, blank=True)
     daily_cap_usd = models.DecimalField("cap per day", max_digits=10, decimal_places=2, null=True, blank=True)
+    # Below this the balance is marked as low wherever it is shown (empty: never).
+    low_balance_usd = models.DecimalField("low balance", max_digits=10, decimal_places=2, null=True, blank=True)
+    # How long the text of an SMS is kept (empty: for ever), and when the daily task looks next.
+    sms_kept_days = models.PositiveSmallIntegerField(
+        "keep SMS texts for (days)", null=True, blank=True, validators=[MinValueValidator(1)]
+    )
+    retention_due_at = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     objects = AccountsQuerySet.as_manager()
@@ -92,6 +101,15 @@ class Account(models.Model):
         self.key_hint = key[-4:] if len(key) >= 12 else ""
         self.key_checked_at = self.key_ok = None
         self.key_verdict = ""
+
+    @property
+    def balance_is_low(self) -> bool:
+        """Below the mark that the admin set; what is not known is not low."""
+        return None not in (self.balance_usd, self.low_balance_usd) and self.balance_usd < self.low_balance_usd  # type: ignore[operator]
+
+    def text_ends_at(self, now: datetime) -> datetime | None:
+        """The moment before which a received SMS has lost its text; None where texts are kept for ever."""
+        return None if self.sms_kept_days is None else now - timedelta(days=self.sms_kept_days)
 
     @property
     def fingerprint_key(self) -> bytes:

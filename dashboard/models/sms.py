@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.db import models
@@ -11,6 +12,11 @@ from .visibility import AccountQuerySet
 
 
 class SmsQuerySet(AccountQuerySet["Sms"]):
+    def blank(self, now: datetime) -> int:
+        """Take text and code out of these rows for good; how many. Row, sender and fingerprint stay, so that the
+        next read of the provider's list finds the message stored and does not bring the text back (issue 5)."""
+        return self.update(text="", code="", blanked_at=now)
+
     def newest(self) -> SmsQuerySet:
         return self.order_by("-received_at", "-id")
 
@@ -40,6 +46,8 @@ class Sms(models.Model):
     fingerprint = models.CharField(max_length=64)
     ordinal = models.PositiveSmallIntegerField()
     seen_at = models.DateTimeField(default=timezone.now)
+    # When retention took text and code away.
+    blanked_at = models.DateTimeField(null=True)
 
     objects = SmsQuerySet.as_manager()
 

@@ -162,15 +162,19 @@ def _row(
     owners: Owners | None,
 ) -> Sms:
     received_at = record.received_at or asked_at
+    text_ends_at = account.text_ends_at(asked_at)
+    too_old = text_ends_at is not None and received_at < text_ends_at
+    text = "" if too_old else record.text
     owner = booking.pk if booking else owners.booking_of(record.number, received_at) if owners else None
     return Sms(
         account=account,
         booking_id=owner,
         number=fitted(Sms, "number", record.number),
         sender=fitted(Sms, "sender", record.sender),
-        text=fitted(Sms, "text", record.text),
+        text=fitted(Sms, "text", text),
         received_at=received_at,
-        code=_code_of(record.text),
+        code=_code_of(text),
+        blanked_at=asked_at if too_old else None,
         fingerprint=mark,
         ordinal=ordinal,
     )
