@@ -11,6 +11,7 @@ from .views import (
     favourites,
     health,
     inbox,
+    invites,
     notes,
     ordering,
     orders,
@@ -25,6 +26,9 @@ from .views import (
 urlpatterns = [
     path("accounts/login/", auth.LoginView.as_view(), name="login"),
     path("accounts/logout/", auth.LogoutView.as_view(), name="logout"),
+    path("invites/", invites.invites, name="invites"),
+    path("invites/<int:pk>/revoke/", invites.revoke, name="revoke-invite"),
+    path("join/<str:token>/", invites.join, name="join"),
     path("catalog/", catalog.catalog, name="catalog"),
     path("catalog/<int:pk>/", catalog.product, name="product"),
     path("catalog/<int:pk>/order/", ordering.order, name="order-product"),

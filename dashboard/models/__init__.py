@@ -2,6 +2,7 @@ from .accounts import Account, BalanceReading, Membership
 from .audit import AuditEvent
 from .bookings import Booking
 from .catalogue import Country, Favourite, Offer, Product
+from .invites import Invite
 from .orders import Order
 from .purchases import BookingChange, Purchase, PurchaseStep
 from .sim_cards import SimCard
@@ -18,6 +19,7 @@ __all__ = [
     "BookingChange",
     "Country",
     "Favourite",
+    "Invite",
     "Membership",
     "Offer",
     "Order",
