@@ -12,6 +12,7 @@ from .environment import (
     env_bool,
     env_int,
     env_list,
+    env_networks,
     env_origins,
     env_secret,
     env_secret_url,
@@ -199,6 +200,10 @@ CELERY_BEAT_SCHEDULE = {
     "tick": {"task": "dashboard.tasks.tick", "schedule": 1.0, "options": {"expires": 1.5}},
 }
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1
+
+# Who may read /metrics: who brings the token, and who asks from these networks without a proxy between.
+METRICS_TOKEN = env_secret("METRICS_TOKEN")
+METRICS_NETWORKS = env_networks("METRICS_NETWORKS")
 
 LOG_LEVEL = env("LOG_LEVEL", "INFO").upper()
 if LOG_LEVEL not in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"):

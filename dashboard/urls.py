@@ -12,6 +12,7 @@ from .views import (
     health,
     inbox,
     invites,
+    metrics,
     notes,
     ordering,
     orders,
@@ -74,5 +75,6 @@ urlpatterns = [
     path("panels/bookings/", bookings.PANEL.view, name="panel-bookings"),
     path("panels/booking-hero/<int:pk>/", booking.HERO.view, name="panel-booking-hero"),
     path("panels/booking/<int:pk>/", booking.THREAD.view, name="panel-booking"),
+    path("metrics", metrics.metrics, name="metrics"),
     path("healthz", health.healthz, name="healthz"),
 ]

@@ -2,6 +2,7 @@ from .accounts import Account, BalanceReading, Membership
 from .audit import AuditEvent
 from .bookings import Booking
 from .catalogue import Country, Favourite, Offer, Product
+from .heartbeat import Heartbeat
 from .invites import Invite
 from .orders import Order
 from .purchases import BookingChange, Purchase, PurchaseStep
@@ -19,6 +20,7 @@ __all__ = [
     "BookingChange",
     "Country",
     "Favourite",
+    "Heartbeat",
     "Invite",
     "Membership",
     "Offer",
