@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import dj_database_url
+from celery.schedules import crontab
 
 from . import embedded_redis, sqlite
 from .environment import (
@@ -54,6 +55,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "anosim_dashboard.request_id.RequestIdMiddleware",
     "dashboard.headers.SecurityHeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -67,6 +69,7 @@ MIDDLEWARE = [
     "dashboard.local_time.LocalTimeMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "dashboard.denials.DenialsMiddleware",
 ]
 
 ROOT_URLCONF = "anosim_dashboard.urls"
@@ -196,8 +199,14 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
-    # Beat knows only this: ask each second what is due. Whatever the worker did not take by the next ask is dropped.
+    # Ask each second what is due. Whatever the worker did not take by the next ask is dropped.
     "tick": {"task": "dashboard.tasks.tick", "schedule": 1.0, "options": {"expires": 1.5}},
+    # And this at midnight (UTC): note where the chains of audit events end.
+    "audit heads": {
+        "task": "dashboard.tasks.note_audit_heads",
+        "schedule": crontab(hour="0", minute="0"),
+        "options": {"expires": 3600},
+    },
 }
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1
 

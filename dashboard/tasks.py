@@ -8,7 +8,7 @@ from django.utils import timezone
 from anosim_dashboard.celery import app
 
 from . import retention
-from .models import Heartbeat
+from .models import AuditHead, Heartbeat
 from .purchases import changing, sending, settling, sweeping
 from .sync import runs, schedule, single
 
@@ -75,3 +75,10 @@ def change_booking(change_id: int) -> None:
 @app.task
 def blank_old_texts(account_id: int) -> None:
     logger.info("texts of account %s: %s blanked", account_id, retention.blank_old_texts(account_id))
+
+
+@app.task
+def note_audit_heads() -> None:
+    """Beat sends this each midnight: so the ends of the chains of audit events also stand outside of the database."""
+    for head in AuditHead.objects.order_by("chain"):
+        logger.info("audit head %s", head)

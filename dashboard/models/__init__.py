@@ -1,5 +1,5 @@
 from .accounts import Account, BalanceReading, Membership
-from .audit import AuditEvent
+from .audit import AuditEvent, AuditHead
 from .bookings import Booking
 from .catalogue import Country, Favourite, Offer, Product
 from .heartbeat import Heartbeat
@@ -15,6 +15,7 @@ from .users import User
 __all__ = [
     "Account",
     "AuditEvent",
+    "AuditHead",
     "BalanceReading",
     "Booking",
     "BookingChange",
