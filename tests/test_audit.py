@@ -318,9 +318,7 @@ def test_two_events_that_swapped_all_they_say_are_found(events: list[AuditEvent]
 
 
 @pytest.mark.parametrize("key", [b"", hashlib.sha256(b"").digest()], ids=["none", "a known one"])
-def test_hashes_computed_anew_without_the_key_are_found(
-    events: list[AuditEvent], account: Account, key: bytes
-) -> None:
+def test_hashes_computed_anew_without_the_key_are_found(events: list[AuditEvent], account: Account, key: bytes) -> None:
     """An attacker who knows all of this code and has the database: the whole chain hashed again, head and all."""
     by_force(f"UPDATE {TABLE} SET action = 'account.resumed' WHERE id = %s", events[1].pk)
     previous = ""

@@ -215,7 +215,7 @@ _KINDS = {
     for kind, words in {
         AuditEvent.Kind.PURCHASES: "purchase",
         AuditEvent.Kind.BOOKINGS: "booking sms",
-        AuditEvent.Kind.PEOPLE: "user membership key account invite retention",
+        AuditEvent.Kind.PEOPLE: "user membership member invite key keys account",
         AuditEvent.Kind.SIGN_IN: "sign_in session password authenticator recovery totp security_key reauthentication",
         AuditEvent.Kind.EXPORTS: "export",
         AuditEvent.Kind.DENIED: "access",
