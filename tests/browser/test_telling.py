@@ -53,7 +53,7 @@ class Listener:
         dialog.get_by_role("radio", name=sound).check()
         dialog.get_by_label("Show a notification").set_checked(notify)
         if notify:
-            dialog.get_by_label("With sender and text").set_checked(text)
+            dialog.get_by_label("Also what it says").set_checked(text)
         dialog.get_by_role("button", name="Close").click()
         page.evaluate("window.tones = 0")
 
@@ -352,7 +352,7 @@ def test_the_choices_are_made_by_keyboard_and_kept_on_this_device(listener: List
     dialog.get_by_label("Show a notification").focus()
     page.keyboard.press("Space")
     for theme in ("light", "dark"):
-        page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=theme)
         assert listener.visit.barriers() == []
     page.keyboard.press("Escape")
     expect(bell).to_be_focused()
