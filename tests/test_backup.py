@@ -19,6 +19,7 @@ from datetime import timedelta
 from decimal import Decimal
 from django.utils import timezone
 from tests.factories import *
+from dashboard import audit
 from dashboard.models import *
 account = make_account("Shop", api_key="canary-key-0123456789abcdef")
 admin = User.objects.create_superuser("admin", "", "admin-password")
@@ -34,6 +35,8 @@ for at, status in enumerate(states):
     make_purchase(shop, member, status=status, before={"orders": [1, 2], "balance": "3.40"}, sent_at=timezone.now())
 BookingChange.objects.create(account=account, booking=booking, kind="cancel", requested_by=member)
 Invite.make(invited_by=admin, account=account, role="viewer")
+for action in ("account.created", "account.changed"):
+    audit.by_console(action, account)
 """
 STATE = """
 import json
@@ -114,6 +117,9 @@ def test_a_backup_comes_back_as_it_was_with_counts_compared(filled: str, empty: 
     # The key opens with the same field keys, which are not in the file.
     code = 'print(Account.objects.get(name="Shop").api_key)'
     assert ask(empty, tmp_path, code) == "canary-key-0123456789abcdef"
+    # The chains of the audit hold, and go on.
+    assert "backup.restored" in ask(empty, tmp_path, "print(AuditEvent.objects.latest('pk').action)")
+    ran(manage(empty, tmp_path, "check_audit"))
 
 
 def test_what_waited_is_not_bought_again(filled: str, empty: str, tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from django.db import DatabaseError, connection, models, transaction
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
-from ..models import AuditEvent, BookingChange, Heartbeat, Invite, Purchase, SyncState
+from .. import audit
+from ..models import BookingChange, Heartbeat, Invite, Purchase, SyncState
 from ..purchases.transitions import move
 from .archive import BadArchive, Manifest, Reader, restored
 from .taking import tables
@@ -131,7 +132,7 @@ def _come_to_rest() -> None:
     Invite.objects.open().update(revoked_at=timezone.now())
     SyncState.objects.update(due_at=timezone.now(), reading=False, body_digest="")
     Heartbeat.objects.all().delete()
-    AuditEvent.objects.create(action="backup.restored", object_text="Backup")
+    audit.by_console("backup.restored")
 
 
 # --- setting the old data aside
