@@ -93,6 +93,10 @@ class Clock:
         year = "" if local.year == self.today.year else " %Y"
         return f"{local.day} {local.strftime(f'%b{year} %H:%M')}"
 
+    def exact(self, moment: datetime) -> str:
+        """ "14:31:07", under the head of its day."""
+        return f"{moment.astimezone(self.zone):%H:%M:%S}"
+
     def full(self, moment: datetime) -> str:
         """ "23 Nov 2026, 14:31"."""
         local = moment.astimezone(self.zone)

@@ -191,7 +191,7 @@ def test_a_text_of_ten_thousand_characters_is_folded_and_whole(page: Client, acc
     for path in ("/inbox/", f"/bookings/{booking.pk}/"):
         content = page.get(path).content.decode()
         assert f'<p dir="auto">{text}</p></details>' in content
-        assert f'<summary dir="auto">{text[:300]}…</summary>' in content
+        assert re.search(rf'<summary dir="auto"[^>]*>{text[:300]}…</summary>', content)
 
 
 def test_nothing_of_a_foreign_account_is_seen(
@@ -235,8 +235,7 @@ def test_the_page_costs_the_same_queries_whatever_there_is(page: Client, account
             make_sms(make_booking(account))
         counts.append(len(statements_of(page, path)))
     assert counts[0] == counts[1]
-    # A search asks for the noted bookings, and on SQLite its index for ids.
-    assert counts[0] <= QUERIES + (2 if "q=" in path else 0)
+    assert counts[0] <= QUERIES
 
 
 @pytest.mark.parametrize("accounts", [1, 3])

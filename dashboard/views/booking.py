@@ -18,10 +18,11 @@ from ..wording import code_halves, country_name, flag_code, number_text, rental_
 from .access import booking_for, may_act
 from .booking_actions import actions_of, renewal_words
 from .booking_history import bought_by, changes_of, extensions_of, history_of, purchases_of
-from .buying import again_of_bookings
-from .paging import Sort, page_of
+from .buying import Again, again_of_bookings
+from .conversation import ending_of, talk_of
+from .paging import Sort, growing_page
 from .panels import Context, Panel
-from .rows import badge, countdown, flag_urls, thread_rows
+from .rows import badge, countdown, flag_urls
 
 SORTS = (Sort("newest", "Newest first", "received_at"),)
 # Gaps that are told, the newest.
@@ -32,7 +33,7 @@ TOLD_FOR = timedelta(minutes=10)
 
 @require_safe
 def booking(request: HttpRequest, pk: int) -> HttpResponse:
-    """The page of a booking. Raises Http404 for a stranger's. `after` and `before` page the messages."""
+    """The page of a booking. Raises Http404 for a stranger's. `back`, `after` and `before` page the messages."""
     hero = HERO.context(request, pk=pk)
     return render(request, "dashboard/booking.html", {"hero": hero, "thread": THREAD.context(request, pk=pk)})
 
@@ -54,6 +55,16 @@ def _deeds(request: HttpRequest, pk: int) -> tuple[list[BookingChange], list[Pur
     return known[pk]
 
 
+def _again(request: HttpRequest, pk: int) -> Again | None:
+    """Where another one like it is ordered, for who may. One query in the life of the request."""
+    known: dict[int, Again | None] = request.__dict__.setdefault("_again", {})
+    if pk not in known:
+        found = _booking(request, pk)
+        acts = may_act(request.user, found.account_id)
+        known[pk] = again_of_bookings(found.account_id, [found]) if acts else None
+    return known[pk]
+
+
 def _build_hero(request: HttpRequest, pk: int) -> Context:
     found = _booking(request, pk)
     clock = Clock()
@@ -72,7 +83,7 @@ def _build_hero(request: HttpRequest, pk: int) -> Context:
         "open_purchases": [each for each in purchases if each.booking_id == found.pk and each.is_open],
         "actions": actions,
         "refused": [action for action in actions if action.reason],
-        "again": again_of_bookings(found.account_id, [found]) if acts else None,
+        "again": _again(request, pk),
         "number_text": number_text(found.number),
         "flag": flag_urls() + flag_code(found.country),
         "country": country_name(found.country),
@@ -91,26 +102,26 @@ def _build_hero(request: HttpRequest, pk: int) -> Context:
 def _build_thread(request: HttpRequest, pk: int) -> Context:
     found = _booking(request, pk)
     clock = Clock()
-    page = page_of(Sms.objects.filter(booking=found).for_list(), request.GET, SORTS)
-    rows = thread_rows(page.rows, clock)
-    for row in rows:
-        row["clock"] = clock.clock(row["received_at"])
+    page = growing_page(Sms.objects.filter(booking=found).for_list(), request.GET, SORTS)
     changes, purchases = _deeds(request, pk)
+    running, acts = found.runs_until > clock.at, may_act(request.user, found.account_id)
+    actions = actions_of(found, changes[0] if changes else None) if acts else []
     history = history_of(found, changes, purchases)
     for each in history:
         each |= {"iso": iso(each["at"]), "clock": clock.clock(each["at"])}
     return {
         "booking": found,
         "page": page,
-        "rows": rows,
-        "running": found.runs_until > clock.at,
+        "days": talk_of(page.rows, clock),
+        "ending": ending_of(found, changes, purchases, actions, None if running else _again(request, pk), clock),
+        "running": running,
         "path": reverse("booking", args=[found.pk]),
         "relatives": _relatives(found),
         "bought_by": bought_by(found, purchases),
         "extensions": extensions_of(found, purchases),
         "renewal": renewal_words(found),
         "history": history,
-        "may_act": may_act(request.user, found.account_id),
+        "may_act": acts,
         "gaps": _gaps(found),
     }
 
@@ -150,4 +161,10 @@ def _salt(request: HttpRequest, pk: int) -> str:
 HERO = Panel(
     "booking-hero", (topics.BOOKINGS, topics.PURCHASES, topics.CATALOG), _build_hero, salt=_hero_salt, keeps_query=False
 )
-THREAD = Panel("booking", (topics.BOOKINGS, topics.SMS, topics.PURCHASES, topics.SYNC), _build_thread, salt=_salt)
+# The heads of its days move at midnight, and an end offers another number.
+THREAD = Panel(
+    "booking",
+    (topics.BOOKINGS, topics.SMS, topics.PURCHASES, topics.SYNC, topics.CATALOG),
+    _build_thread,
+    salt=lambda request, pk: f"{_salt(request, pk)} {Clock().today}",
+)

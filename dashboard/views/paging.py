@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -18,6 +18,10 @@ from django.http import QueryDict
 from ..models.visibility import AccountQuerySet
 
 PAGE_SIZE = 50
+# So many rows a growing page holds at the most, about.
+MOST_ROWS = 500
+# Parameters that say where in a list one is, not which list.
+CURSORS = ("after", "before", "back", "v")
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ def page_of(queryset: QuerySet[Any], query: QueryDict, sorts: tuple[Sort, ...], 
     One query; a second one only for who comes back to the first page by "newer". Rows may be model instances
     or named tuples (`values_list(…, named=True)`) that hold `id` and the sorted columns.
     """
-    sort = next((each for each in sorts if each.key == query.get("sort")), sorts[0])
+    sort = sort_of(query, sorts)
     if sort.nullable:
         queryset = queryset.exclude(**{sort.field: None})
     after, before = (_read_cursor(queryset.model, sort, query.get(name, "")) for name in ("after", "before"))
@@ -82,8 +86,40 @@ def page_of(queryset: QuerySet[Any], query: QueryDict, sorts: tuple[Sort, ...], 
         sorts=sorts,
         newer=_link(query, "before", sort, rows[0]) if cursor is not None and rows else "",
         older=_link(query, "after", sort, rows[-1]) if rows and (backwards or more) else "",
-        first=_query_text(without(query, "after", "before", "v")) if cursor is not None else "",
+        first=_query_text(without(query, *CURSORS)) if cursor is not None else "",
     )
+
+
+def sort_of(query: QueryDict, sorts: tuple[Sort, ...]) -> Sort:
+    """The order that `query` asks for, or the first one."""
+    return next((each for each in sorts if each.key == query.get("sort")), sorts[0])
+
+
+def rows_beyond(queryset: QuerySet[Any], sort: Sort, last: Any | None, limit: int) -> list[Any]:
+    """The next rows of a list behind its row `last`, or its first ones. One query, the same for any `last`."""
+    cursor = None if last is None else tuple(getattr(last, name) for name in (*sort.fields, sort.tie))
+    return first_rows(_beyond(queryset, sort, cursor, backwards=False), _columns(sort, backwards=False), limit)
+
+
+def growing_page(queryset: QuerySet[Any], query: QueryDict, sorts: tuple[Sort, ...]) -> Page:
+    """A page that grows at its end: with `back` in the query all rows down to that cursor and a page beyond it.
+
+    So nothing that is being read moves. Its `older` grows it on; from MOST_ROWS on it leads to a page of its own,
+    where `after` and `before` lead on as in `page_of`. One query, two with `back`.
+    """
+    sort, back = sorts[0], _read_cursor(queryset.model, sorts[0], query.get("back", ""))
+    if back is None or "after" in query or "before" in query:
+        page = page_of(queryset, without(query, "back"), sorts)
+        grows = page.is_first and page.older
+        return replace(page, older=_link(query, "back", sort, page.rows[-1])) if grows else page
+    shown = (*back[:-1], back[-1] - 1)  # the row of the cursor is on the page itself
+    head = first_rows(_beyond(queryset, sort, shown, backwards=True), _columns(sort, backwards=False), 2 * MOST_ROWS)
+    tail = first_rows(_beyond(queryset, sort, back, backwards=False), _columns(sort, backwards=False), PAGE_SIZE + 1)
+    more, rows = len(tail) > PAGE_SIZE, head + tail[:PAGE_SIZE]
+    if len(head) == 2 * MOST_ROWS:  # so much came meanwhile that it is better read from the top
+        return growing_page(queryset, without(query, "back"), sorts)
+    name = "back" if len(rows) < MOST_ROWS else "after"
+    return Page(rows, sort, sorts, "", _link(query, name, sort, rows[-1]) if more else "")
 
 
 def first_rows(queryset: QuerySet[Any], columns: tuple[str, ...], limit: int) -> list[Any]:
@@ -92,10 +128,9 @@ def first_rows(queryset: QuerySet[Any], columns: tuple[str, ...], limit: int) ->
     Of several accounts it joins the first rows of each: so it never sorts more than those (see by_account).
     """
     parts = queryset.by_account() if isinstance(queryset, AccountQuerySet) else [queryset]
-    firsts: Any = queryset.first_ids(columns, limit) if isinstance(queryset, AccountQuerySet) else None
-    if firsts is not None or len(parts) > 1:
+    if len(parts) > 1:
         try:
-            firsts = _ids_of_each(parts, columns, limit) if firsts is None else firsts
+            firsts = _ids_of_each(parts, columns, limit)
         except EmptyResultSet:  # the conditions can hold for no row at all
             return []
         # The conditions held in the parts. Said again, they would tempt SQLite to walk another index.
@@ -158,7 +193,7 @@ def _query_text(query: QueryDict) -> str:
 
 
 def _link(query: QueryDict, name: str, sort: Sort, row: Any) -> str:
-    copy = without(query, "after", "before", "v")
+    copy = without(query, *CURSORS)
     values = (getattr(row, field) for field in sort.fields)
     texts = [value.isoformat() if isinstance(value, datetime) else str(value) for value in values]
     tie = getattr(row, sort.tie)

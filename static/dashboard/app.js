@@ -44,6 +44,7 @@
   function timeText(at, form) {
     const day = dayOf(at), age = now() - at;
     if (form === 'full') return `${DATE.format(at)}, ${HM.format(at)}`;
+    if (form === 'exact') return HMS.format(at);
     if (form === 'clock') return day === 'today' ? HMS.format(at) : `${day} ${HM.format(at)}`;
     const tail = form === 'ago' ? ' ago' : '';
     if (age < 60000 && age > -60000) return `${Math.max(0, Math.floor(age / 1000))} s${tail}`;
