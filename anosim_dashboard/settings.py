@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 import dj_database_url
-from celery.schedules import crontab
 
 from . import embedded_redis, sqlite
 from .environment import (
@@ -13,7 +12,6 @@ from .environment import (
     env_bool,
     env_int,
     env_list,
-    env_networks,
     env_origins,
     env_secret,
     env_secret_url,
@@ -55,7 +53,6 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "anosim_dashboard.request_id.RequestIdMiddleware",
     "dashboard.headers.SecurityHeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -69,7 +66,6 @@ MIDDLEWARE = [
     "dashboard.local_time.LocalTimeMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "dashboard.denials.DenialsMiddleware",
 ]
 
 ROOT_URLCONF = "anosim_dashboard.urls"
@@ -199,20 +195,10 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
-    # Ask each second what is due. Whatever the worker did not take by the next ask is dropped.
+    # Beat knows only this: ask each second what is due. Whatever the worker did not take by the next ask is dropped.
     "tick": {"task": "dashboard.tasks.tick", "schedule": 1.0, "options": {"expires": 1.5}},
-    # And this at midnight (UTC): note where the chains of audit events end.
-    "audit heads": {
-        "task": "dashboard.tasks.note_audit_heads",
-        "schedule": crontab(hour="0", minute="0"),
-        "options": {"expires": 3600},
-    },
 }
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1
-
-# Who may read /metrics: who brings the token, and who asks from these networks without a proxy between.
-METRICS_TOKEN = env_secret("METRICS_TOKEN")
-METRICS_NETWORKS = env_networks("METRICS_NETWORKS")
 
 LOG_LEVEL = env("LOG_LEVEL", "INFO").upper()
 if LOG_LEVEL not in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"):

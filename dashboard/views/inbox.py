@@ -15,6 +15,7 @@ from ..models import Booking, Sms
 from ..models.sms import SmsQuerySet
 from ..wording import full_number
 from .access import accounts_in_view
+from .export_terms import terms_of
 from .paging import Sort, first_rows, page_of
 from .panels import Context, Panel
 from .parameters import choice_of, days_of, text_of
@@ -54,7 +55,7 @@ def found(request: HttpRequest) -> SmsQuerySet:
     if end is not None:
         rows = rows.filter(received_at__lt=end)
     if q := text_of(request.GET, "q"):
-        rows = rows.matching(q)
+        rows = rows.filter(_matching(q))
     return rows
 
 
@@ -70,6 +71,14 @@ def services_of(accounts: tuple[int, ...]) -> list[str]:
     """Services of the newest bookings, by name: what a list can be filtered by. One query."""
     rows = Booking.objects.of_accounts(accounts).values_list("service", flat=True)
     return sorted(set(first_rows(rows, ("-remote_id",), SERVICES_OF)) - {""}, key=str.casefold)
+
+
+def _matching(q: str) -> Q:
+    if whole := full_number(q):
+        return Q(number=whole)
+    words = Q(text__icontains=q) | Q(sender__icontains=q)
+    digits = re.sub(r"[\s+()/.-]", "", q)
+    return words | Q(number__contains=digits) if digits.isascii() and digits.isdecimal() else words
 
 
 def _build(request: HttpRequest) -> Context:
@@ -99,6 +108,7 @@ def _form(request: HttpRequest) -> Context:
         "accounts": accounts_of(request),
         "sort": choice_of(query, "sort", tuple(sort.key for sort in SORTS)),
         "sorts": SORTS,
+        "export": terms_of(request),
     }
 
 

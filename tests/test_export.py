@@ -1,0 +1,442 @@
+"""The export of SMS: who may, what is in the file, that no cell can run, that it streams and is on record."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.contrib.auth.models import AnonymousUser
+from django.db import connection
+from django.test import Client, RequestFactory
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from dashboard.csv_text import BOM, csv_rows, safe_cell
+from dashboard.models import Account, AuditEvent, Membership, Sms, User
+from dashboard.views import export as exporting
+
+from .factories import make_account, make_booking, make_sms
+from .query_plans import statements_of, whole_reads
+
+PATH = "/inbox/export/"
+# The goal is 10,000 (reliability.md G33); a run of CI takes a part of them.
+EXAMPLES = 1_000 if os.environ.get("CI") == "true" else 10_000
+# Person (the right is still there), memberships, the rows.
+CHUNK_QUERIES = 3
+
+
+@pytest.fixture
+def page(client: Client, manager: User) -> Client:
+    client.force_login(manager)
+    return client
+
+
+@pytest.fixture(autouse=True)
+def _one_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test is one transaction, whose connection nobody may give back (Django's test client does likewise)."""
+    monkeypatch.setattr(exporting, "close_old_connections", lambda: None)
+
+
+def parts_of(response: Any) -> list[bytes]:
+    """The pieces of a streamed answer, as they come."""
+    assert response.status_code == 200
+    assert response.is_async
+
+    async def read() -> list[bytes]:
+        stream: AsyncIterator[bytes] = response.streaming_content
+        return [part async for part in stream]
+
+    return async_to_sync(read)()
+
+
+def file_of(response: Any) -> str:
+    return b"".join(parts_of(response)).decode("utf-8")
+
+
+def rows_of(response: Any) -> list[dict[str, str]]:
+    """What a spreadsheet sees."""
+    return list(csv.DictReader(io.StringIO(file_of(response).removeprefix(BOM), newline="")))
+
+
+def texts_of(response: Any) -> list[str]:
+    return [row["Text"] for row in rows_of(response)]
+
+
+def ends() -> list[dict[str, Any]]:
+    return [event.details for event in AuditEvent.objects.filter(action="sms.export_ended").order_by("id")]
+
+
+# --- what is in the file
+
+
+def test_a_row_holds_all_that_the_inbox_knows_of_a_message(page: Client, account: Account, manager: User) -> None:
+    manager.time_zone = "Europe/Berlin"
+    manager.save()
+    booking = make_booking(
+        account, number="+420734118902", country="CzechRepublic", service="WhatsApp", note="shop, main",
+        labels="test, shop", assignee=manager,
+    )  # fmt: skip
+    at = datetime(2026, 7, 1, 12, 30, 5, 123456, tzinfo=UTC)
+    make_sms(booking, 'Dein Code: 482913, "privat"\nZeile 2', sender="Größe 你好", received_at=at)
+    response = page.post(PATH)
+    content = file_of(response)
+    assert content.startswith(BOM + "Received (UTC),Received (Europe/Berlin),Number,")
+    assert content.endswith("\r\n")
+    (row,) = csv.DictReader(io.StringIO(content.removeprefix(BOM), newline=""))
+    assert row == {
+        "Received (UTC)": "2026-07-01T12:30:05Z",
+        "Received (Europe/Berlin)": "2026-07-01 14:30:05",
+        "Number": "'+420734118902",
+        "Country": "Czech Republic",
+        "Service": "WhatsApp",
+        "Sender": "Größe 你好",
+        "Text": 'Dein Code: 482913, "privat"\nZeile 2',
+        "Code": "482913",
+        "Booking": str(booking.remote_id),
+        "Account": "Shop",
+        "Note": "shop, main",
+        "Labels": "test, shop",
+        "Assigned to": "manager",
+    }
+
+
+def test_the_answer_is_a_download_that_nobody_keeps(page: Client, account: Account) -> None:
+    response = page.post(PATH, headers={"Accept-Encoding": "gzip"})
+    assert response.headers["Content-Type"] == "text/csv; charset=utf-8; header=present"
+    assert re.fullmatch(
+        r'attachment; filename="sms-\d{4}-\d\d-\d\d-shop\.csv"', response.headers["Content-Disposition"]
+    )
+    assert response.headers["Cache-Control"] == "no-store"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    # Not packed: a browser would read the first piece only.
+    assert response.headers["Content-Encoding"] == "identity"
+    assert file_of(response).startswith(BOM + "Received")
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("Šop & Söhne", "filename*=utf-8''sms-"),
+        ('"; rm -rf', "-rm-rf.csv"),
+        ("../../etc", "-etc.csv"),
+        ("!!!", "-account-"),
+    ],
+)
+def test_the_name_of_the_file_is_plain_whatever_the_account_is_called(
+    page: Client, account: Account, name: str, file: str
+) -> None:
+    Account.objects.filter(pk=account.pk).update(name=name)
+    header = page.post(PATH).headers["Content-Disposition"]
+    assert file in header
+    assert not re.search(r"[/\\\r\n]|\.\.", header)
+
+
+def test_the_filters_the_sort_and_nothing_else_decide_what_is_in_it(page: Client, account: Account) -> None:
+    booking = make_booking(account)
+    now = timezone.now()
+    for at, text in enumerate(("first 482913", "second", "third 482913")):
+        make_sms(booking, text, received_at=now - timedelta(minutes=9 - at))
+    assert texts_of(page.post(PATH)) == ["third 482913", "second", "first 482913"]
+    assert texts_of(page.post(PATH + "?code=1&sort=oldest")) == ["first 482913", "third 482913"]
+    assert texts_of(page.post(PATH + "?q=second")) == ["second"]
+    assert texts_of(page.post(PATH + "?q=nothing")) == []
+    # A place in the list is no filter; what cannot be read narrows nothing; the form's own fields neither.
+    assert len(texts_of(page.post(PATH + "?after=x&before=y&back=z&v=1&from=never&sort=%00", {"q": "second"}))) == 3
+
+
+@pytest.mark.parametrize("sort", ["newest", "oldest"])
+def test_chunks_leave_nothing_out_and_double_nothing_while_rows_arrive(
+    page: Client, account: Account, monkeypatch: pytest.MonkeyPatch, sort: str
+) -> None:
+    monkeypatch.setattr(exporting, "CHUNK", 7)
+    booking = make_booking(account)
+    same = timezone.now() - timedelta(hours=1)
+    made = [make_sms(booking, f"m{at}", received_at=same).pk for at in range(23)]
+    response = page.post(f"{PATH}?sort={sort}")
+
+    async def read() -> str:
+        content = b""
+        async for part in response.streaming_content:
+            content += part
+            await arrive()
+        return content.decode().removeprefix(BOM)
+
+    @exporting.sync_to_async
+    def arrive() -> None:
+        for at in (same - timedelta(minutes=1), same, timezone.now()):
+            make_sms(booking, "meanwhile", received_at=at)
+
+    rows = list(csv.DictReader(io.StringIO(async_to_sync(read)(), newline="")))
+    texts = [row["Text"] for row in rows]
+    assert texts == [f"m{at}" for at in (range(23) if sort == "oldest" else range(22, -1, -1))]
+    assert len(made) == len(rows)
+
+
+def test_each_chunk_costs_the_same_few_queries_of_any_length(
+    page: Client, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporting, "CHUNK", 10)
+    booking = make_booking(account)
+    for at in range(40):
+        make_sms(booking, received_at=timezone.now() - timedelta(minutes=at))
+    response = page.post(PATH)
+    with CaptureQueriesContext(connection) as captured:
+        assert len(parts_of(response)) == 6
+    statements = [query["sql"] for query in captured.captured_queries]
+    reads = [sql for sql in statements if 'FROM "dashboard_sms"' in sql]
+    assert len(reads) == 5
+    before_the_record = next(at for at, sql in enumerate(statements) if "audit" in sql or "SAVEPOINT" in sql)
+    assert before_the_record == 5 * CHUNK_QUERIES
+    assert whole_reads(reads) == []
+
+
+def test_controls_and_directions_of_strangers_are_shown_as_signs(page: Client, account: Account) -> None:
+    make_sms(make_booking(account), "a\x1b[31mb\u202ec", sender="x\x07")
+    (row,) = rows_of(page.post(PATH))
+    assert row["Text"] == "a[U+001B][31mb[U+202E]c"
+    assert row["Sender"] == "x[U+0007]"
+
+
+def test_a_message_without_a_booking_is_in_it_too(page: Client, account: Account) -> None:
+    make_sms(make_booking(account), "orphan")
+    Sms.objects.update(booking=None)
+    (row,) = rows_of(page.post(PATH))
+    assert (row["Text"], row["Booking"], row["Country"], row["Assigned to"]) == ("orphan", "", "", "")
+
+
+# --- no cell can run
+
+SIGNS = "=+-@\t\r\n＝＋－＠﹣−‐–"
+TRICKS = ["", " ", '"', "'", ' "', "\u00a0", "\u200b", "\ufeff", "“", "\u3000'\""]
+CELLS = st.one_of(
+    st.text(max_size=60),
+    st.builds(
+        lambda trick, sign, rest: trick + sign + rest,
+        st.sampled_from(TRICKS),
+        st.sampled_from(SIGNS),
+        st.text(max_size=20),
+    ),
+    st.text(alphabet="=+-@\t\r\n\"', ;|\u200bａ1", max_size=12),
+)
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(st.lists(st.lists(CELLS, min_size=1, max_size=4), min_size=1, max_size=3))
+@example([["=1+1", "+49", "-1", "@x", "\t=1", "\r=1", '"=1', "＝1", "", "plain"]])
+def test_no_cell_begins_a_formula_and_the_file_reads_back_whole(rows: list[list[str]]) -> None:
+    read = list(csv.reader(io.StringIO(csv_rows(rows), newline=""), strict=True))
+    assert [len(row) for row in read] == [len(row) for row in rows]
+    for row, shown in zip(rows, read, strict=True):
+        for text, cell in zip(row, shown, strict=True):
+            assert cell in (text, "'" + text)
+            assert not cell.startswith(tuple(SIGNS))
+            head = cell.lstrip(" \"'\u00a0\u200b\ufeff\u3000“")
+            assert cell.startswith("'") or not head.startswith(tuple(SIGNS))
+
+
+@pytest.mark.parametrize(
+    "text", ["Your code is 1", "482913", "G-482913", "", "'quoted'", '"quoted"', "Привет", "#1", "[WeChat] 1"]
+)
+def test_an_ordinary_text_is_left_as_it_is(text: str) -> None:
+    assert safe_cell(text) == text
+
+
+def test_hostile_messages_come_out_inert(page: Client, account: Account) -> None:
+    booking = make_booking(account, note="@SUM(1)", labels="-1, b")
+    for text in ("=cmd|' /C calc'!A0", '"=1+1', " +1", "＝HYPERLINK(1)", "a\r\n=1", "\t=1"):
+        make_sms(booking, text, sender="=1", code="")
+    for row in rows_of(page.post(PATH)):
+        assert row["Sender"] == "'=1"
+        assert row["Note"] == "'@SUM(1)"
+        assert row["Labels"] == "'-1, b"
+        assert row["Text"].startswith(("'", "a\n"))
+
+
+# --- who may
+
+
+@pytest.mark.parametrize(
+    ("who", "status"), [("admin", 200), ("manager", 200), ("operator", 403), ("viewer", 403), ("stranger", 404)]
+)
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_managers_and_admins_export_others_do_not(
+    client: Client, account: Account, request: pytest.FixtureRequest, who: str, status: int, method: str
+) -> None:
+    person = request.getfixturevalue(who)
+    client.force_login(person)
+    response = getattr(client, method)(PATH)
+    assert response.status_code == status
+    if status == 200 and method == "post":
+        file_of(response)
+    assert AuditEvent.objects.filter(action="sms.exported").count() == (status == 200 and method == "post")
+    shown = 'id="filters-export"' in (inbox := client.get("/inbox/").content.decode())
+    assert shown
+    assert (PATH in inbox) == (status == 200)
+
+
+def test_who_is_not_signed_in_is_sent_to_the_sign_in(client: Client, account: Account) -> None:
+    assert client.post(PATH).headers["Location"].startswith("/accounts/login/")
+
+
+def test_only_the_accounts_that_the_person_manages_are_exported_and_the_page_says_so(
+    page: Client, account: Account, foreign_account: Account, manager: User
+) -> None:
+    read_only = make_account("Support <b>")
+    read_only.memberships.create(user=manager, role="viewer")
+    for each in (account, read_only, foreign_account):
+        make_sms(make_booking(each), f"of {each.pk}")
+    assert texts_of(page.post(PATH)) == [f"of {account.pk}"]
+    assert texts_of(page.post(f"{PATH}?account={account.pk}")) == [f"of {account.pk}"]
+    # A foreign account counts as not named.
+    assert texts_of(page.post(f"{PATH}?account={foreign_account.pk}")) == [f"of {account.pk}"]
+    assert page.post(f"{PATH}?account={read_only.pk}").status_code == 403
+    content = page.get("/inbox/").content.decode()
+    assert "only Shop: you do not manage Support &lt;b&gt;" in content
+    asked = page.get(PATH).content.decode()
+    assert "<b>1 SMS</b> of Shop" in asked
+    assert "Not in it: Support &lt;b&gt;." in asked
+    assert PATH not in page.get(f"/inbox/?account={read_only.pk}").content.decode()
+
+
+def test_a_manager_of_several_accounts_gets_them_in_one_file_in_order(
+    page: Client, account: Account, manager: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporting, "CHUNK", 3)
+    other = make_account("Support")
+    other.memberships.create(user=manager, role="manager")
+    bookings = [make_booking(account), make_booking(other)]
+    for at in range(10):
+        make_sms(bookings[at % 2], f"m{at}", received_at=timezone.now() - timedelta(minutes=at))
+    response = page.post(PATH)
+    assert "-2-accounts.csv" in response.headers["Content-Disposition"]
+    rows = rows_of(response)
+    assert [row["Text"] for row in rows] == [f"m{at}" for at in range(10)]
+    assert [row["Account"] for row in rows][:2] == ["Shop", "Support"]
+    assert {event.account for event in AuditEvent.objects.filter(action="sms.exported")} == {account, other}
+    assert [details["rows"] for details in ends()] == [5, 5]
+
+
+def test_a_file_without_a_token_of_ours_is_refused(account: Account, manager: User) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(manager)
+    assert client.post(PATH).status_code == 403
+    token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', client.get(PATH).content.decode())
+    assert token
+    assert client.post(PATH, {"csrfmiddlewaretoken": token[1]}).status_code == 200
+
+
+@pytest.mark.parametrize("method", ["put", "delete", "patch"])
+def test_other_methods_are_not_taken(page: Client, method: str) -> None:
+    assert getattr(page, method)(PATH).status_code == 405
+
+
+@pytest.mark.parametrize("change", ["disabled", "demoted", "gone"])
+def test_a_right_that_ends_meanwhile_ends_the_file(
+    page: Client, account: Account, manager: User, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    monkeypatch.setattr(exporting, "CHUNK", 5)
+    booking = make_booking(account)
+    for _ in range(20):
+        make_sms(booking)
+    response = page.post(PATH)
+
+    @exporting.sync_to_async
+    def take_away() -> None:
+        if change == "disabled":
+            User.objects.filter(pk=manager.pk).update(is_active=False)
+        elif change == "demoted":
+            Membership.objects.filter(user=manager).update(role="operator")
+        else:
+            Membership.objects.filter(user=manager).delete()
+
+    async def read() -> int:
+        stream = response.streaming_content
+        got = len([await anext(stream), await anext(stream)])
+        await take_away()
+        # An error, so that what came is not taken for the whole.
+        with pytest.raises(exporting.PermissionDenied):
+            await anext(stream)
+        return got
+
+    assert async_to_sync(read)() == 2
+    (end,) = ends()
+    assert (end["rows"], end["whole"]) == (5, False)
+
+
+# --- asked first, on record
+
+
+def test_the_question_says_what_would_be_exported_and_changes_nothing(page: Client, account: Account) -> None:
+    booking = make_booking(account)
+    for _ in range(3):
+        make_sms(booking)
+    asked = page.get(PATH + "?code=1&q=code").content.decode()
+    assert "What the filters of the inbox show now, newest first" in asked
+    assert "Export 3 SMS</button>" in asked
+    assert f'action="{PATH}?code=1&amp;q=code"' in asked
+    assert 'href="/inbox/?code=1&amp;q=code"' in asked
+    dialog = page.get(PATH, headers={"HX-Request": "true"}).content.decode()
+    assert dialog.startswith("<dialog")
+    assert "All SMS of the inbox" in dialog
+    assert not AuditEvent.objects.exists()
+
+
+def test_the_button_carries_the_filters_but_no_place_in_the_list(page: Client, account: Account) -> None:
+    content = page.get("/inbox/?code=1&after=abc&sort=oldest&v=1").content.decode()
+    assert f'href="{PATH}?code=1&amp;sort=oldest"' in content
+
+
+def test_many_rows_are_not_counted_one_by_one(page: Client, account: Account) -> None:
+    booking = make_booking(account)
+    Sms.objects.bulk_create(
+        Sms(account=account, booking=booking, received_at=timezone.now(), fingerprint=f"{at:064x}", ordinal=1)
+        for at in range(1001)
+    )
+    assert "Export 1,000+ SMS" in page.get(PATH).content.decode()
+    assert whole_reads(statements_of(page, PATH)) == []
+
+
+def test_an_export_is_on_record_at_its_begin_and_at_its_end_without_what_was_typed(
+    page: Client, account: Account, manager: User
+) -> None:
+    make_sms(make_booking(account), "Your code is 482913 for Anna")
+    response = page.post(
+        f"{PATH}?q=Anna&sender=Goo&number=%2B49&code=1&from=2020-01-01&account={account.pk}&sort=oldest"
+    )
+    (begun,) = AuditEvent.objects.all()
+    assert (begun.action, begun.user, begun.account) == ("sms.exported", manager, account)
+    assert begun.details["filters"] == {
+        "q": "set", "sender": "set", "number": "set", "code": "1", "from": "2020-01-01", "account": str(account.pk),
+        "sort": "oldest",
+    }  # fmt: skip
+    file_of(response)
+    (end,) = ends()
+    assert end["export"] == begun.details["export"]
+    assert end["whole"] is True
+    record = str([event.details for event in AuditEvent.objects.all()])
+    assert not re.search(r"Anna|Goo|482913", record)
+
+
+def test_a_hostile_value_of_a_filter_does_not_reach_the_record(page: Client, account: Account) -> None:
+    file_of(page.post(PATH, query_params={"from": "Anna Meier, +49", "code": "x" * 99, "sort": "<b>"}))
+    assert AuditEvent.objects.get(action="sms.exported").details["filters"] == {
+        "from": "set",
+        "code": "set",
+        "sort": "set",
+    }
+
+
+def test_nobody_exports_without_a_session(account: Account) -> None:
+    request = RequestFactory().post(PATH)
+    request.user = AnonymousUser()
+    with pytest.raises(exporting.Http404):
+        exporting.export(request)
