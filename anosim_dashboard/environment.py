@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -75,6 +76,14 @@ def env_list(name: str, default: tuple[str, ...] = ()) -> list[str]:
     """The parts of a text with commas between them, blanks around them and empty parts dropped."""
     parts = [part.strip() for part in env(name).split(",")]
     return [part for part in parts if part] or list(default)
+
+
+def env_networks(name: str) -> list[IPv4Network | IPv6Network]:
+    """Networks such as `10.0.0.0/8` or single addresses, with commas between them. Raises BadEnvironment."""
+    try:
+        return [ip_network(part) for part in env_list(name)]
+    except ValueError:
+        raise BadEnvironment(f"{name} must be networks such as 10.0.0.0/8, not {env(name)!r}.") from None
 
 
 def env_time_zone(name: str, default: str) -> str:

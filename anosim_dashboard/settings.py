@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import dj_database_url
+from celery.schedules import crontab
 
 from . import embedded_redis, sqlite
 from .environment import (
@@ -12,6 +13,7 @@ from .environment import (
     env_bool,
     env_int,
     env_list,
+    env_networks,
     env_origins,
     env_secret,
     env_secret_url,
@@ -53,6 +55,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "anosim_dashboard.request_id.RequestIdMiddleware",
     "dashboard.headers.SecurityHeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -66,6 +69,7 @@ MIDDLEWARE = [
     "dashboard.local_time.LocalTimeMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "dashboard.denials.DenialsMiddleware",
 ]
 
 ROOT_URLCONF = "anosim_dashboard.urls"
@@ -195,10 +199,20 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
-    # Beat knows only this: ask each second what is due. Whatever the worker did not take by the next ask is dropped.
+    # Ask each second what is due. Whatever the worker did not take by the next ask is dropped.
     "tick": {"task": "dashboard.tasks.tick", "schedule": 1.0, "options": {"expires": 1.5}},
+    # And this at midnight (UTC): note where the chains of audit events end.
+    "audit heads": {
+        "task": "dashboard.tasks.note_audit_heads",
+        "schedule": crontab(hour="0", minute="0"),
+        "options": {"expires": 3600},
+    },
 }
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1
+
+# Who may read /metrics: who brings the token, and who asks from these networks without a proxy between.
+METRICS_TOKEN = env_secret("METRICS_TOKEN")
+METRICS_NETWORKS = env_networks("METRICS_NETWORKS")
 
 LOG_LEVEL = env("LOG_LEVEL", "INFO").upper()
 if LOG_LEVEL not in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"):

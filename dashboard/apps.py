@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class DashboardConfig(AppConfig):
@@ -6,4 +7,7 @@ class DashboardConfig(AppConfig):
     verbose_name = "ANOSIM"
 
     def ready(self) -> None:
-        from . import checks  # noqa: F401 (registers the system checks)
+        from . import audit_guard, checks, search_index  # noqa: F401 (checks registers the system checks)
+
+        post_migrate.connect(audit_guard.after_migrations, sender=self, dispatch_uid="audit guard")
+        post_migrate.connect(search_index.ensure, sender=self, dispatch_uid="search index")

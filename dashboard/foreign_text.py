@@ -11,6 +11,9 @@ import re
 # C0 but tab and newline, DEL, C1, and the bidirectional embeddings, overrides and isolates.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
+# Also what begins a new line, what only marks a direction, and halves of characters, which no database takes.
+_LINES = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
 # Longer texts are folded: their beginning stands in the row, the whole behind it.
 FOLD_OVER = 600
 FOLD_AT = 300
@@ -21,6 +24,11 @@ def visible(text: str) -> str:
     if _CONTROLS.search(text) is None:
         return text
     return _CONTROLS.sub(_sign, text.replace("\r\n", "\n"))
+
+
+def one_line(text: str) -> str:
+    """As `visible`, and a line break or tab becomes a sign too: what is made of it is one line of a record or log."""
+    return _LINES.sub(_sign, text)
 
 
 def beginning(text: str) -> str:

@@ -3,9 +3,12 @@
 import logging
 from uuid import UUID
 
+from django.utils import timezone
+
 from anosim_dashboard.celery import app
 
 from . import retention
+from .models import AuditHead, Heartbeat
 from .purchases import changing, sending, settling, sweeping
 from .sync import runs, schedule, single
 
@@ -15,6 +18,7 @@ logger = logging.getLogger(__name__)
 @app.task
 def tick() -> None:
     """Hand out what is due. Beat sends this each second; a tick that nobody took by the next one expires."""
+    Heartbeat.objects.beat(timezone.now())
     schedule.ensure_states()
     for state_id, number in schedule.claim_due():
         read.apply_async((state_id, number), expires=schedule.QUEUE_SECONDS)
@@ -71,3 +75,10 @@ def change_booking(change_id: int) -> None:
 @app.task
 def blank_old_texts(account_id: int) -> None:
     logger.info("texts of account %s: %s blanked", account_id, retention.blank_old_texts(account_id))
+
+
+@app.task
+def note_audit_heads() -> None:
+    """Beat sends this each midnight: so the ends of the chains of audit events also stand outside of the database."""
+    for head in AuditHead.objects.order_by("chain"):
+        logger.info("audit head %s", head)

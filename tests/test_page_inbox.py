@@ -235,7 +235,8 @@ def test_the_page_costs_the_same_queries_whatever_there_is(page: Client, account
             make_sms(make_booking(account))
         counts.append(len(statements_of(page, path)))
     assert counts[0] == counts[1]
-    assert counts[0] <= QUERIES
+    # A search asks for the noted bookings, and on SQLite its index for ids.
+    assert counts[0] <= QUERIES + (2 if "q=" in path else 0)
 
 
 @pytest.mark.parametrize("accounts", [1, 3])

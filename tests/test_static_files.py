@@ -36,9 +36,12 @@ def test_every_icon_that_a_page_names_is_in_the_sprite() -> None:
     text = "\n".join(MARKUP.values())
     used = set(re.findall(r"(?:icons\.svg' %\}|\{\{ icons \}\})#([a-z0-9-]+)\"", text))
     used |= set(re.findall(r'\bicon="([a-z0-9-]+)"', text))
-    used |= set(
-        re.findall(r"'#(monitor|sun|moon|check)'", (STATIC / "dashboard" / "app.js").read_text(encoding="utf-8"))
-    )
+    for script in ("app.js", "telling.js"):
+        used |= set(
+            re.findall(
+                r"'#(monitor|sun|moon|check|bell[a-z-]*)'", (STATIC / "dashboard" / script).read_text(encoding="utf-8")
+            )
+        )
     assert len(used) > 15
     assert used - symbols("icons.svg") == set()
 

@@ -150,7 +150,7 @@ class PurchaseStepAdmin(ReadOnlyAdmin):
 
 @admin.register(AuditEvent)
 class AuditEventAdmin(ReadOnlyAdmin):
-    list_display = ("at", "user", "action", "object_text", "account", "address")
+    list_display = ("at", "user_name", "role", "action", "object_text", "account", "address")
     list_display_links = ("at",)
-    list_select_related = ("account", "user")
-    list_filter = ("account",)
+    list_select_related = ("account",)
+    list_filter = ("account", "kind")

@@ -58,8 +58,9 @@ class RecordsMemberships:
         changes = [("membership.given", member) for member in formset.new_objects]
         changes += [("membership.changed", member) for member, _ in formset.changed_objects]
         changes += [("membership.taken", member) for member in formset.deleted_objects]
-        for action, member in changes:
-            audit.record(request, action, member, _details(member))
+        # In the order of the accounts, as audit.py asks; listed under the person whom it is about.
+        for action, member in sorted(changes, key=lambda change: change[1].account_id):
+            audit.note(request, action, _details(member), subject=member.user, account_id=member.account_id)
 
 
 def _details(member: Membership) -> dict[str, Any]:

@@ -27,7 +27,7 @@ class SyncStateAdmin(ReadOnlyAdmin):
         kinds: dict[int, list[str]] = {}
         for account_id, kind in chosen.values_list("account_id", "kind"):
             kinds.setdefault(account_id, []).append(kind)
-        for account in Account.objects.filter(pk__in=kinds):
+        for account in Account.objects.filter(pk__in=kinds).order_by("pk"):
             states = SyncState.objects.filter(account=account, kind__in=kinds[account.pk], reading=False)
             states.update(due_at=timezone.now())
             audit.record(request, "sync.read_now", account, {"kinds": sorted(kinds[account.pk])})

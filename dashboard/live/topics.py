@@ -31,7 +31,8 @@ CATALOG = "catalog"
 SIM_CARDS = "sim_cards"
 SYNC = "sync"
 PURCHASES = "purchases"
-TOPICS = frozenset({SMS, BOOKINGS, ORDERS, BALANCE, CATALOG, SIM_CARDS, SYNC, PURCHASES})
+ACTIVITY = "activity"
+TOPICS = frozenset({SMS, BOOKINGS, ORDERS, BALANCE, CATALOG, SIM_CARDS, SYNC, PURCHASES, ACTIVITY})
 
 CHANNEL = "live"
 PUBLISH_TIMEOUT = 1.0  # seconds that a commit may wait for a Redis that does not answer

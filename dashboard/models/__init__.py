@@ -1,7 +1,8 @@
 from .accounts import Account, BalanceReading, Membership
-from .audit import AuditEvent
+from .audit import AuditEvent, AuditHead
 from .bookings import Booking
 from .catalogue import Country, Favourite, Offer, Product
+from .heartbeat import Heartbeat
 from .invites import Invite
 from .orders import Order
 from .purchases import BookingChange, Purchase, PurchaseStep
@@ -14,11 +15,13 @@ from .users import User
 __all__ = [
     "Account",
     "AuditEvent",
+    "AuditHead",
     "BalanceReading",
     "Booking",
     "BookingChange",
     "Country",
     "Favourite",
+    "Heartbeat",
     "Invite",
     "Membership",
     "Offer",

@@ -8,8 +8,10 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from ..search_form import Wanted
 from .accounts import Account
 from .orders import Order
+from .search import SearchField, holding
 from .visibility import AccountQuerySet
 
 
@@ -49,6 +51,18 @@ class BookingQuerySet(AccountQuerySet["Booking"]):
         bought = Order.objects.filter(purchases__requested_by=user_id).values("pk")
         return self.filter(Q(assignee=user_id) | Q(order__in=bought))
 
+    def noted(self, wanted: Wanted) -> Self:
+        """Bookings whose note holds what is wanted."""
+        return self.exclude(note_search="").filter(holding("note_search", wanted))
+
+    def update(self, **values: Any) -> int:
+        """As everywhere; a note takes its searched form along."""
+        if "note" in values:
+            values["note_search"] = Booking._meta.get_field("note_search").document(values["note"])
+        return super().update(**values)
+
+    update.alters_data = True  # type: ignore[attr-defined]
+
     def sms_wanted(self) -> Self:
         """Bookings whose own SMS list is to be read, the longest wanted first, of these the running ones first."""
         return self.exclude(sms_wanted_at=None).order_by("sms_wanted_at", "-runs_until")
@@ -87,6 +101,7 @@ class Booking(models.Model):
     # Ours, not the provider's: what it is for, and who looks after it.
     note = models.CharField(max_length=200, blank=True)
     labels = models.CharField(max_length=200, blank=True, help_text="Words with commas between them.")
+    note_search = SearchField("note", longest=400)
     assignee = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="assigned_bookings"
     )
@@ -116,6 +131,8 @@ class Booking(models.Model):
                 name="booking_extending",
                 condition=models.Q(extends__isnull=False),
             ),
+            # What a search looks for in notes, without reading the rows.
+            models.Index(fields=["account", "note_search"], name="booking_noted", condition=~models.Q(note_search="")),
             # An order's bookings.
             models.Index(fields=["order", "remote_id"], name="booking_of_order"),
         ]

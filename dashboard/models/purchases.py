@@ -61,6 +61,8 @@ class Purchase(models.Model):
 
     IN_FLIGHT = ("preparing", "sending")
     UNSETTLED = ("unknown", "needs_review")
+    # In the order of the condition of the index `purchase_open`: SQLite takes it for no other.
+    OPEN = ("queued", *IN_FLIGHT, *UNSETTLED)
     COSTS_NOTHING = ("rejected", "absent", "cancelled")
 
     uuid = models.UUIDField(primary_key=True, default=uuid4, editable=False)

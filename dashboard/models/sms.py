@@ -1,21 +1,69 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
-from django.db import models
+from django.db import connections, models
+from django.db.models import F, Q, Value
+from django.db.models.functions import StrIndex, Substr
 from django.utils import timezone
 
+from ..search_form import FIELD_END, wanted
+from . import search, search_fts
 from .accounts import Account
 from .bookings import Booking
 from .visibility import AccountQuerySet
 
+# So many noted bookings are named one by one in a search.
+NOTED = 500
+
 
 class SmsQuerySet(AccountQuerySet["Sms"]):
+    # Set by `matching`.
+    is_searched: bool = False
+
     def blank(self, now: datetime) -> int:
         """Take text and code out of these rows for good; how many. Row, sender and fingerprint stay, so that the
         next read of the provider's list finds the message stored and does not bring the text back (issue 5)."""
-        return self.update(text="", code="", blanked_at=now)
+        # The document begins with the text (search_text below).
+        rest = Substr("search_text", StrIndex("search_text", Value(FIELD_END)))
+        return self.update(text="", code="", search_text=rest, blanked_at=now)
+
+    def matching(self, typed: str) -> SmsQuerySet:
+        """Messages with all the words typed in text, sender and number, or all in the note of their booking: parts of
+        words, in any script, case and grouping (search_form.py). None where nothing typed could be found.
+
+        After `visible_to` or `of_accounts`; one query, for the noted bookings.
+        """
+        looked_for = wanted(typed)
+        if not looked_for:
+            return self.none()
+        noted = Booking.objects.all() if self.account_ids is None else Booking.objects.of_accounts(self.account_ids)
+        noted = noted.noted(looked_for)
+        ids = list(noted.values_list("pk", flat=True)[: NOTED + 1])
+        found: Any = search.Found(F("search_text"), looked_for)
+        if ids:
+            found = Q(found) | Q(booking_id__in=ids if len(ids) <= NOTED else noted.values("pk"))
+        rows = self.filter(found)
+        rows.is_searched = True
+        return rows
+
+    def by_account(self) -> list[Self]:
+        """As everywhere; and what is found by text and by note apart, each by the index that serves it."""
+        parts = super().by_account()
+        return [half for part in parts for half in search.halves(part)] if self.is_searched else parts
+
+    def first_ids(self, columns: tuple[str, ...], limit: int) -> list[int] | None:
+        """SQLite's full-text table gives the first rows of a search by itself, of whichever accounts."""
+        by_time = columns in (("-received_at", "-id"), ("received_at", "id"))
+        if not (self.is_searched and by_time and connections[self.db].vendor == "sqlite"):
+            return None
+        return search_fts.first_ids(self, backwards=columns[0].startswith("-"), limit=limit)
+
+    def _clone(self) -> Self:
+        clone = super()._clone()
+        clone.is_searched = self.is_searched
+        return clone
 
     def newest(self) -> SmsQuerySet:
         return self.order_by("-received_at", "-id")
@@ -46,6 +94,8 @@ class Sms(models.Model):
     fingerprint = models.CharField(max_length=64)
     ordinal = models.PositiveSmallIntegerField()
     seen_at = models.DateTimeField(default=timezone.now)
+    # Text first (see `blank`). Its index is made by search_index.py.
+    search_text = search.SearchField("text", "sender", "number")
     # When retention took text and code away.
     blanked_at = models.DateTimeField(null=True)
 

@@ -14,8 +14,16 @@ class User(AbstractUser):
         LIGHT = "light", "Light"
         DARK = "dark", "Dark"
 
+    class NotifyAbout(models.TextChoices):
+        """Whose SMS the person is told of by title, sound and notification."""
+
+        MINE = "mine", "My bookings"
+        ALL = "all", "All bookings"
+        NONE = "none", "Nothing"
+
     theme = models.CharField(max_length=5, choices=Theme.choices, default=Theme.SYSTEM, blank=True)
     time_zone = models.CharField(max_length=64, blank=True, help_text="Empty: the time zone of the browser.")
+    notify_about = models.CharField(max_length=4, choices=NotifyAbout.choices, default=NotifyAbout.MINE)
 
     class Meta:
         verbose_name = "person"

@@ -42,6 +42,10 @@ class AccountQuerySet(models.QuerySet[Row]):
             return [self]
         return [self.filter(account_id=pk) for pk in self.account_ids]
 
+    def first_ids(self, columns: tuple[str, ...], limit: int) -> list[int] | None:
+        """Ids of the first rows in the order of `columns`, if these rows know a quicker way than the database's."""
+        return None
+
     def _clone(self) -> Self:
         clone: Self = super()._clone()  # type: ignore[misc]
         clone.account_ids = self.account_ids

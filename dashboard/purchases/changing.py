@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from .. import audit
 from ..anosim import AnosimError, Client, OutcomeUnknown, Refused, TryLater, Unreadable
 from ..encryption import CannotUnseal
 from ..live import topics
@@ -181,6 +182,8 @@ def _end(change: BookingChange, status: str, words: str) -> str:
             Booking.objects.filter(pk=change.booking.pk).update(
                 state="Cancelled", runs_until=timezone.now(), read_at=timezone.now()
             )
+        told = {"change": change.kind, "status": status, "words": words}
+        audit.by_machine("booking.change_ended", change.booking or change.account, told)
         topics.touch(change.account_id, topics.BOOKINGS)
     kinds = SyncState.Kind
     SyncState.objects.hurry(change.account_id, kinds.CURRENT, kinds.BOOKINGS, kinds.BALANCE)

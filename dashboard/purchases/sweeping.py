@@ -32,7 +32,7 @@ def due() -> Iterator[tuple[str, UUID]]:
     now = timezone.now()
     waiting: list[Purchase] = []
     blocked: set[tuple[int, str]] = set()
-    rows = Purchase.objects.filter(status__in=("queued", *Purchase.IN_FLIGHT, *Purchase.UNSETTLED))
+    rows = Purchase.objects.filter(status__in=Purchase.OPEN)
     for purchase in rows.select_related("account").defer("before", "after").order_by("created_at", "pk"):
         _set_right(purchase, now)
         if purchase.status == Status.QUEUED:

@@ -8,6 +8,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from .. import audit
 from ..live import topics
 from ..models import Account, Purchase, PurchaseStep, User
 from .failpoints import reach
@@ -62,9 +63,19 @@ def move(
         )
         if inside is not None:
             inside()
+        if by is None:
+            # What a person did is noted by `inside`, which knows from where.
+            audit.by_machine(f"purchase.{new}", purchase, _told(old, attempt, words, values))
         topics.touch(purchase.account_id, topics.PURCHASES)
         reach(f"{old}>{new}:before-commit")
     reach(f"{old}>{new}:after-commit")
     for name, value in values.items():
         setattr(purchase, name, value)
     return True
+
+
+def _told(old: str, attempt: int, words: str, values: dict[str, Any]) -> dict[str, Any]:
+    """What the record keeps of a move: the step, and what it cost."""
+    charged = values.get("charged_usd")
+    cost = {} if charged is None else {"charged_usd": str(charged)}
+    return {"from": old, "attempt": attempt, "words": words[:400]} | cost

@@ -109,6 +109,8 @@ def _buy(request: HttpRequest, booking: Booking, kind: str, ask: Callable[..., H
         details = {"kind": kind, "booking": booking.remote_id, "product": product.remote_id, "price_usd": str(price)}
         purchase = intents.queue(wish, lambda new: audit.record(request, "purchase.asked", new, details))
     except Declined as declined:
+        refused = {"kind": kind, "price_usd": None if price is None else str(price), "reason": declined.text}
+        audit.record(request, "purchase.declined", booking, refused)
         return ask(request, booking, declined.text, token)
     enqueue(tasks.send_purchase, str(purchase.pk))
     return go(request, reverse("purchase", args=[purchase.pk]))
@@ -125,6 +127,7 @@ def _change(
     try:
         change = changing.queue(request.user, account, kind, booking, record)  # type: ignore[arg-type]
     except Declined as declined:
+        audit.record(request, "booking.declined", booking or account, {"change": kind, "reason": declined.text})
         return ask(request, booking, declined.text)
     queued = enqueue(tasks.change_booking, change.pk)
     back = reverse("booking", args=[booking.pk]) if booking else reverse("bookings")

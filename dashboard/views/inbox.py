@@ -55,7 +55,7 @@ def found(request: HttpRequest) -> SmsQuerySet:
     if end is not None:
         rows = rows.filter(received_at__lt=end)
     if q := text_of(request.GET, "q"):
-        rows = rows.filter(_matching(q))
+        rows = rows.matching(q)
     return rows
 
 
@@ -71,14 +71,6 @@ def services_of(accounts: tuple[int, ...]) -> list[str]:
     """Services of the newest bookings, by name: what a list can be filtered by. One query."""
     rows = Booking.objects.of_accounts(accounts).values_list("service", flat=True)
     return sorted(set(first_rows(rows, ("-remote_id",), SERVICES_OF)) - {""}, key=str.casefold)
-
-
-def _matching(q: str) -> Q:
-    if whole := full_number(q):
-        return Q(number=whole)
-    words = Q(text__icontains=q) | Q(sender__icontains=q)
-    digits = re.sub(r"[\s+()/.-]", "", q)
-    return words | Q(number__contains=digits) if digits.isascii() and digits.isdecimal() else words
 
 
 def _build(request: HttpRequest) -> Context:

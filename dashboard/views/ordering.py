@@ -43,6 +43,7 @@ def order(request: HttpRequest, pk: int) -> HttpResponse:
     try:
         purchase = intents.queue(_wish(request, product, typed), also=note_it)
     except Declined as declined:
+        audit.record(request, "purchase.declined", product, _asked(product, typed) | {"reason": declined.text})
         return _declined(request, product, typed, declined)
     if not created:
         messages.info(request, "This form was sent before. It was bought once; this is how it stands.")
@@ -62,6 +63,13 @@ def details_of(purchase: Purchase) -> dict[str, Any]:
         "price_usd": str(purchase.price_usd),
         "note": purchase.note,
     }
+
+
+def _asked(product: Product, typed: Typed) -> dict[str, Any]:
+    """What the audit keeps of a form that was declined."""
+    amount = typed.whole_amount
+    price = None if typed.price is None or amount is None else str(typed.price * amount)
+    return {"kind": Purchase.Kind.ORDER, "product": product.remote_id, "amount": amount, "price_usd": price}
 
 
 def _wish(request: HttpRequest, product: Product, typed: Typed) -> Wish:

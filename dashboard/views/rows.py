@@ -92,10 +92,9 @@ def _values(
 ) -> Row:
     text = visible(text)
     code_head, code_tail = code_halves(code)
-    plain = number.removeprefix("+")
     return {
         "id": str(pk),
-        "url": f"{reverse('bookings')}{booking_id}/" if booking_id else f"{reverse('inbox')}?q={quote(f'+{plain}')}",
+        "url": sms_url(booking_id, number),
         "flag": flag_urls() + (flag_code(country or "") if booking_id else flag_of_number(number)),
         "number": visible(number),
         "number_text": number_text(number),
@@ -109,6 +108,13 @@ def _values(
         "code_head": code_head,
         "code_tail": code_tail,
     }
+
+
+def sms_url(booking_id: int | None, number: str) -> str:
+    """Where a message is read: the page of its booking, without one the messages of its number."""
+    if booking_id:
+        return f"{reverse('bookings')}{booking_id}/"
+    return f"{reverse('inbox')}?q={quote('+' + number.removeprefix('+'))}"
 
 
 def flag_urls() -> str:

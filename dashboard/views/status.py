@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from .. import audit
+from ..health import checks
 from ..live import topics
 from ..models import Account, Purchase, SmsGap, SyncState
 from ..sync import schedule
@@ -105,6 +106,8 @@ def _build(request: HttpRequest) -> Context:
         if health := healths.get(gap.account_id):
             health.gaps.append(gap)
     return {
+        # The syncs of the accounts stand below, kind by kind.
+        "checks": checks([]),
         "healths": list(healths.values()),
         "may_administer": may_administer(request.user),
         # Purchases of which nobody knows yet whether they were bought.

@@ -1,4 +1,4 @@
-// One event stream for all open tabs of a browser.
+// One event stream for all open tabs of a browser, and one question about what arrived.
 // A SharedWorker runs this file; where there is none, live.js loads it into the page and calls openStream itself.
 // HTTP/1.1 gives a browser six connections to a host: a stream for each tab would block the seventh.
 'use strict';
@@ -72,19 +72,120 @@ function openStream(url, tell) {
   };
 }
 
+// A nudge only says that messages moved. What arrived is asked for here, once for all tabs, because timers of tabs in
+// the background are slow; `tell` gets { rows, more, about, away }. Nothing is told of what was there at the start.
+function openNews(tell) {
+  const TOGETHER = 250, APART = 3000; // ms: arrivals of one moment make one question, and so far apart are two
+  const AGAIN = 5000, TRIES = 12; // ms until a question that failed is asked again; after so many the next nudge asks
+  const KNOWN = 500; // ids that are remembered: each answer reaches back a little
+  const LONG = 60000; // ms after which a stream that opens anew had been away, whether it noticed or not
+  const NOT_YOURS = [401, 403, 404];
+  let want = null, after = '', known = [], timer = 0, last = 0, tries = 0;
+  let busy = false, again = false, lost = false, away = false;
+
+  function forget() { after = ''; known = []; away = false; }
+
+  function soon(wait = TOGETHER + Math.random() * TOGETHER) {
+    if (!want || want.about === 'none' || timer) return;
+    if (busy) { again = true; return; }
+    timer = setTimeout(ask, Math.max(wait, last + APART - Date.now()));
+  }
+
+  async function ask() {
+    timer = 0;
+    last = Date.now();
+    busy = true;
+    const asked = want, first = !after, wasAway = away;
+    const answer = await question(asked).catch(() => 'failed');
+    busy = false;
+    if (asked.url !== want.url || answer === 'gone') forget();
+    else if (answer === 'failed') { if (tries++ < TRIES) soon(AGAIN); return; }
+    else {
+      tries = 0;
+      away = away && !wasAway;
+      after = answer.after;
+      // Chosen while we asked, it is newer than the answer.
+      if (want === asked) want.about = answer.about;
+      const rows = answer.rows.filter((row) => !known.includes(row.id));
+      known = [...rows.map((row) => row.id), ...known].slice(0, KNOWN);
+      if (rows.length && !first) tell({ rows, more: answer.more, about: want.about, away: wasAway });
+    }
+    if (again) { again = false; soon(); }
+  }
+
+  // 'gone': signed out, or another person has signed in; nothing is told to these tabs then.
+  async function question({ url, text }) {
+    const stop = new AbortController(), limit = setTimeout(() => stop.abort(), 15000);
+    try {
+      const query = `${after && `&after=${after}`}${text ? '&text=1' : ''}`;
+      const response = await fetch(url + query, { redirect: 'manual', cache: 'no-store', signal: stop.signal });
+      if (response.type === 'opaqueredirect' || NOT_YOURS.includes(response.status)) return 'gone';
+      return response.ok ? await response.json() : 'failed';
+    } finally { clearTimeout(limit); }
+  }
+
+  return {
+    // Of a page: where to ask, what its person wants to be told about, whether texts are wanted on this device.
+    want(next) {
+      if (!want || want.url !== next.url || (want.about === 'none' && next.about !== 'none')) forget();
+      want = { ...next };
+      if (!after) soon(0);
+    },
+    // Of the stream. It opens anew after a sleep, a loss or a restart: what came meanwhile is one piece of news.
+    follow(message) {
+      if (message.state) lost ||= message.state !== 'live';
+      if (message.sync) {
+        away ||= lost || Date.now() - last > LONG;
+        lost = false;
+        soon();
+      }
+      if (message.nudge?.t === 'sms') soon();
+    },
+    soon,
+  };
+}
+
+// Which of the tabs speaks: the one that is looked at, else the one that was looked at last. One that does not take it
+// (frozen, or gone without a word) is passed over.
+function openTurns() {
+  const TAKEN = 1500; // ms
+  const seen = new Map(); // port -> when it was looked at last; Infinity: now
+  let turn = 0;
+  const taken = new Set();
+
+  function pass(speak, id, left) {
+    const port = left.shift();
+    if (taken.delete(id) || !port) return;
+    port.postMessage({ speak, turn: id });
+    setTimeout(() => pass(speak, id, left), TAKEN);
+  }
+
+  return {
+    looking(port, now) { seen.set(port, now ? Infinity : seen.get(port) === Infinity ? Date.now() : seen.get(port) || 0); },
+    gone(port) { seen.delete(port); },
+    took(id) { taken.add(id); },
+    speak(arrived) { pass(arrived, ++turn, [...seen].sort((one, two) => two[1] - one[1] || 0).map(([port]) => port)); },
+  };
+}
+
 if (self.SharedWorkerGlobalScope) {
-  const ports = new Set();
+  const ports = new Set(), turns = openTurns();
+  const toAll = (message) => ports.forEach((port) => port.postMessage(message));
+  const news = openNews((arrived) => { toAll({ arrived }); turns.speak(arrived); });
   let stream = null;
   const heard = (port, message) => {
-    if (message.bye) { ports.delete(port); return; }
+    if (message.bye) { ports.delete(port); turns.gone(port); return; }
     ports.add(port);
     if (message.hello) {
       // This page came when the stream was open: it has not heard what its opening said.
       if (stream) port.postMessage({ ...stream.report(), late: true });
-      else stream = openStream(message.hello, (news) => ports.forEach((each) => each.postMessage(news)));
+      else stream = openStream(message.hello, (told) => { toAll(told); news.follow(told); });
     }
     if (message.wake) stream?.wake();
     if (message.doubt) stream?.doubt();
+    if (message.want) news.want(message.want);
+    if ('looking' in message) turns.looking(port, message.looking);
+    if (message.took) turns.took(message.took);
   };
   self.onconnect = (event) => {
     const port = event.ports[0];

@@ -11,6 +11,7 @@
   const STUCK = 2000; // ms after which a request is given up when the connection was replaced
   const RETRY = 3000; // ms between two tries while requests fail
   const SETTLE = 2500; // ms: the page has just been rendered, its first check may wait
+  const UNSEEN = 30000; // ms between two questions of a hidden tab that has no stream
   const panels = new Map();
 
   // --- panels
@@ -37,7 +38,6 @@
 
   function nudgeTopic(topic) {
     for (const panel of all()) if ((panel.dataset.topics || '').split(/\s+/).includes(topic)) nudge(panel);
-    if (document.hidden && topic === 'sms' && !document.title.startsWith('● ')) document.title = '● ' + document.title;
   }
 
   function sync() {
@@ -120,10 +120,14 @@
   // --- the stream
 
   let send = () => {}, settled = 0;
+  // telling.js hears what arrived, and says what it wants, over the same line.
+  const tellPage = (name, detail) => document.dispatchEvent(new CustomEvent(name, { detail }));
+  document.addEventListener('live:say', (event) => send(event.detail));
 
   function hear(news) {
     if (news.state) show(news);
     if (news.nudge) nudgeTopic(news.nudge.t);
+    if (news.arrived || news.speak) tellPage('live:news', news);
     if (!settled && news.sync?.v && news.sync.v === script.dataset.version) {
       settled = 1; // nothing has moved since the page was rendered
     } else if (!settled && (news.sync || (news.state === 'live' && news.late))) {
@@ -136,19 +140,27 @@
     const port = new SharedWorker(WORKER, { name: 'live-' + script.dataset.user }).port;
     port.onmessage = (event) => hear(event.data);
     send = (message) => port.postMessage(message);
-    send({ hello: STREAM });
+    const greet = () => { send({ hello: STREAM }); tellPage('live:open'); };
+    greet();
     window.addEventListener('pagehide', () => send({ bye: true }));
-    window.addEventListener('pageshow', (event) => { if (event.persisted) { send({ hello: STREAM }); sync(); } });
+    window.addEventListener('pageshow', (event) => { if (event.persisted) { greet(); sync(); } });
   }
 
   function alone() {
     const tag = document.createElement('script');
-    let stream = null;
-    const start = () => { stream ||= openStream(STREAM, hear); };
+    let stream = null, news = null;
+    const start = () => { stream ||= openStream(STREAM, (told) => { hear(told); news.follow(told); }); };
     const stop = () => { stream?.stop(); stream = null; };
-    send = (message) => { if (message.wake) stream?.wake(); if (message.doubt) stream?.doubt(); };
+    send = (message) => {
+      if (message.wake) stream?.wake();
+      if (message.doubt) stream?.doubt();
+      if (message.want) news?.want(message.want);
+    };
     tag.src = WORKER;
     tag.onload = () => {
+      news = openNews((arrived) => hear({ arrived, speak: arrived }));
+      tellPage('live:open');
+      setInterval(() => { if (document.hidden) news.soon(); }, UNSEEN);
       if (!document.hidden) start();
       document.addEventListener('visibilitychange', () => (document.hidden ? stop() : start()));
     };
@@ -157,7 +169,6 @@
 
   function seen() {
     if (document.hidden) return;
-    document.title = document.title.replace(/^● /, '');
     send({ wake: true });
     sync();
   }

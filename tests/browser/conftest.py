@@ -16,9 +16,12 @@ from dashboard.sandbox import Sandbox
 from tests.browser.visits import PASSWORD, PERSON, Visit
 from tests.stack import Stack
 
+PLAIN_HOST = "dashboard.test"
 FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
+    # A name that is not this machine's: what browsers allow on HTTPS and localhost only is not allowed there.
+    f"--host-resolver-rules=MAP {PLAIN_HOST} 127.0.0.1",
 )
 SIZE = {"orders": 24, "bookings": 60, "sms": 150}
 REDIS_DATABASE = "/7"  # the other tests of a run use the one of REDIS_URL
@@ -59,6 +62,7 @@ def stack(chromium: Browser, provider: Sandbox, tmp_path_factory: pytest.TempPat
             ANOSIM_API_KEY=provider.key,
             ADMIN_USERNAME=PERSON,
             ADMIN_PASSWORD=PASSWORD,
+            ALLOWED_HOSTS=f"127.0.0.1,localhost,{PLAIN_HOST}",
             **servers,
         )
         try:

@@ -18,6 +18,7 @@ from django.db import DatabaseError, connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
 from anosim_dashboard.environment import BadEnvironment, env, env_secret
+from dashboard import search_index
 from dashboard.models import Account, User
 from dashboard.sync import schedule
 from dashboard.sync.single import check_base_url
@@ -52,6 +53,8 @@ class Command(BaseCommand):
         executor = MigrationExecutor(connection)
         if executor.migration_plan(executor.loader.graph.leaf_nodes()):
             call_command("migrate", interactive=False, verbosity=0)
+        # After a migration this has run; where that was killed half-way, it has not.
+        search_index.ensure()
 
     def _admin(self) -> tuple[str, str] | None:
         """Make or update the admin that the environment names, or the first one; (name, password) if one was made."""
@@ -178,5 +181,7 @@ def _database_sentence(error: DatabaseError) -> str:
     kind = connection.vendor
     if kind == "sqlite":
         return f"The database in {settings.DATA_DIR} cannot be used ({error}): check its owner, rights and free space."
+    if "pg_trgm" in str(error):
+        return "The search needs pg_trgm: let a PostgreSQL superuser run CREATE EXTENSION pg_trgm in the database."
     words = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
     return f"DATABASE_URL points at a PostgreSQL that cannot be used: check the address and password in it ({words})."

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db.models import Model
 
-from dashboard import encryption
-from dashboard.models import Account
+from dashboard import audit, encryption
+from dashboard.audit_check import chain_name
+from dashboard.models import Account, AuditHead
 
 # Each sealed column and what it holds, as people call it.
 COLUMNS = {"sealed_key": "API key", "sealed_fingerprint_key": "fingerprint key"}
@@ -24,28 +27,37 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """One small compare-and-set update for each secret. Raises CommandError if one could not be resealed."""
         done, stuck = 0, []
-        for pk, name in Account.objects.order_by("pk").values_list("pk", "name"):
-            for column, words in COLUMNS.items():
-                try:
-                    resealed = _reseal(pk, column)
-                except encryption.CannotUnseal as error:
-                    stuck.append(f"{name}: the {words} was left as it is. {error}")
-                    continue
-                if resealed:
-                    done += 1
-                    self.stdout.write(f"{name}: {words} sealed with the newest key.")
+        for row, column, name, words in _secrets():
+            try:
+                resealed = _reseal(row, column)
+            except encryption.CannotUnseal as error:
+                stuck.append(f"{name}: the {words} was left as it is. {error}")
+                continue
+            if resealed:
+                done += 1
+                self.stdout.write(f"{name}: {words} sealed with the newest key.")
+        audit.by_console("keys.rotated", details={"resealed": done, "left": len(stuck)})
         self.stdout.write(f"{done} {'secret' if done == 1 else 'secrets'} resealed.")
         if stuck:
             raise CommandError("\n".join(stuck))
 
 
-def _reseal(pk: int, column: str) -> bool:
+def _secrets() -> Iterator[tuple[Model, str, str, str]]:
+    """Each row and sealed column, with what they are called."""
+    for account in Account.objects.order_by("pk").only("pk", "name"):
+        for column, words in COLUMNS.items():
+            yield account, column, account.name, words
+    for head in AuditHead.objects.order_by("chain").only("pk"):
+        yield head, "sealed_key", f"Audit events, {chain_name(head.chain)}", "key of the chain"
+
+
+def _reseal(row: Model, column: str) -> bool:
     """Whether the column held a secret, which is now sealed with the newest key. Raises CannotUnseal."""
+    rows = type(row)._default_manager.filter(pk=row.pk)
     for _ in range(TRIES):
-        token = Account.objects.filter(pk=pk).values_list(column, flat=True).first()
+        token = rows.values_list(column, flat=True).first()
         if not token:
             return False
-        mine = Account.objects.filter(pk=pk, **{column: token})
-        if mine.update(**{column: encryption.reseal(token)}):
+        if rows.filter(**{column: token}).update(**{column: encryption.reseal(token)}):
             return True
     raise encryption.CannotUnseal("It changed all the time; run this again.")

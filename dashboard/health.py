@@ -1,0 +1,138 @@
+"""Whether the dashboard itself works: what `manage.py health`, the status page and /metrics tell (issue 6).
+
+`/healthz` is another question, whether this one web process can serve (views/health.py).
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.db.models import Count, Min, Q
+from django.utils import timezone
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from .local_time import pace_words
+from .models import Account, Heartbeat, Purchase, SyncState
+from .sync.health import is_stale
+
+QUEUE = "celery"  # the list in Redis that tasks wait in
+PING_SECONDS = 0.5  # a page waits no longer for a Redis that hangs
+SILENT = timedelta(seconds=30)  # the canary writes every five seconds
+QUEUED_LONG = timedelta(minutes=5)
+UNKNOWN_LONG = timedelta(minutes=15)  # reliability.md 4.3, step 11
+CROWDED = 500  # messages in the queue; a tick hands out one for each due row
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question. `words` answer it for people, `value` is its figure (seconds or a count), None where unknown."""
+
+    name: str
+    label: str
+    ok: bool
+    words: str
+    value: float | None = None
+
+
+def checks(accounts: Iterable[Account]) -> list[Check]:
+    """All questions, of these accounts the last good sync. Never raises; a database that is dead is the only answer."""
+    now = timezone.now()
+    first = _database()
+    if not first.ok:
+        return [first]
+    return [first, _broker(), _canary(now), *_purchases(now), *_syncs(accounts, now)]
+
+
+def _database() -> Check:
+    began = time.perf_counter()
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+            cursor.fetchone()
+    except DatabaseError:
+        return Check("database", "Database", False, "does not answer")
+    seconds = time.perf_counter() - began
+    return Check("database", "Database", True, f"answers ({connection.vendor})", seconds)
+
+
+def _broker() -> Check:
+    try:
+        waiting = int(_redis(settings.REDIS_URL).llen(QUEUE))
+    except (RedisError, OSError):
+        return Check("broker", "Queue", False, "Redis does not answer")
+    words = f"answers, {waiting} task{'' if waiting == 1 else 's'} waiting"
+    return Check("broker", "Queue", waiting < CROWDED, words, waiting)
+
+
+@functools.cache
+def _redis(url: str) -> Redis:
+    return Redis.from_url(
+        url, socket_timeout=PING_SECONDS, socket_connect_timeout=PING_SECONDS, retry=Retry(NoBackoff(), 0)
+    )
+
+
+def _canary(now: datetime) -> Check:
+    age = Heartbeat.objects.age(now)
+    if age is None:
+        return Check("canary", "Beat and workers", False, "have done nothing yet")
+    words = f"a tick came through {pace_words(age.total_seconds())} ago"
+    if age > SILENT:
+        words += ": beat, the queue or every worker stands still"
+    return Check("canary", "Beat and workers", age <= SILENT, words, age.total_seconds())
+
+
+def _purchases(now: datetime) -> list[Check]:
+    """What waits to be sent, and what may have been bought. One query, by the index of what is open."""
+    unsettled = Q(status__in=Purchase.UNSETTLED)
+    found = Purchase.objects.filter(status__in=Purchase.OPEN).aggregate(
+        queued=Min("created_at", filter=Q(status=Purchase.Status.QUEUED)),
+        unknown=Count("pk", filter=unsettled),
+        since=Min("sent_at", filter=unsettled),
+    )
+    return [_queued(found["queued"], now), _unknown(found["unknown"], found["since"], now)]
+
+
+def _queued(since: datetime | None, now: datetime) -> Check:
+    if since is None:
+        return Check("queued", "Oldest queued purchase", True, "none waits", 0)
+    age = now - since
+    words = f"has waited {pace_words(age.total_seconds())}"
+    return Check("queued", "Oldest queued purchase", age <= QUEUED_LONG, words, age.total_seconds())
+
+
+def _unknown(count: int, since: datetime | None, now: datetime) -> Check:
+    if not count:
+        return Check("unknown", "Purchases not known yet", True, "none", 0)
+    age = timedelta() if since is None else now - since
+    words = f"{count}, the oldest for {pace_words(age.total_seconds())}"
+    return Check("unknown", "Purchases not known yet", age <= UNKNOWN_LONG, words, count)
+
+
+def _syncs(accounts: Iterable[Account], now: datetime) -> list[Check]:
+    """Of each account that is not paused: when the kind that was read longest ago was read."""
+    named = {account.pk: account for account in accounts if account.enabled}
+    states: dict[int, list[SyncState]] = {pk: [] for pk in named}
+    for state in SyncState.objects.of_accounts(named):
+        states[state.account_id].append(state)
+    return [_sync(named[pk], of_account, now) for pk, of_account in states.items()]
+
+
+def _sync(account: Account, states: list[SyncState], now: datetime) -> Check:
+    label, name = f"Sync of {account.name}", f"sync_{account.pk}"
+    if not states or any(state.last_success_at is None for state in states):
+        return Check(name, label, False, "not everything was read yet")
+    age = (now - min(state.last_success_at for state in states if state.last_success_at)).total_seconds()
+    late = [state.get_kind_display() for state in states if is_stale(state, now)]
+    if late:
+        return Check(name, label, False, f"not current: {', '.join(late)}", age)
+    newest = (now - max(state.last_success_at for state in states if state.last_success_at)).total_seconds()
+    return Check(name, label, True, f"current, read {pace_words(newest)} ago", age)
