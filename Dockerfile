@@ -29,4 +29,5 @@ USER dashboard
 VOLUME /data
 EXPOSE 8000
 CMD ["uvicorn", "anosim_dashboard.asgi:application", "--host", "0.0.0.0", "--port", "8000", \
-     "--timeout-graceful-shutdown", "3", "--no-access-log", "--no-server-header"]
+     "--timeout-graceful-shutdown", "3", "--no-access-log", "--no-server-header", \
+     "--no-proxy-headers"]

@@ -7,13 +7,27 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 _LINE = re.compile(r"\A(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)\Z", re.DOTALL)
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
+
+
+@dataclass(frozen=True)
+class Mail:
+    """A mail server. `ssl`: TLS from the first byte; `starttls`: TLS asked for after the greeting."""
+
+    host: str
+    port: int
+    user: str
+    password: str
+    ssl: bool
+    starttls: bool
 
 
 class BadEnvironment(Exception):
@@ -103,6 +117,27 @@ def env_origins(name: str) -> list[str]:
         if not re.fullmatch(r"https?://[^/?#@\s]+", origin):
             raise BadEnvironment(f"{name} must be addresses such as https://numbers.example.org, not {origin!r}.")
     return origins
+
+
+def env_mail(name: str) -> Mail | None:
+    """The mail server of a secret such as `smtp://USER:PASSWORD@HOST:587?tls=starttls` or `smtps://…`; None without.
+
+    Raises BadEnvironment, which does not quote it.
+    """
+    value = env_secret(name)
+    if not value:
+        return None
+    parts = urlsplit(value)
+    tls = parse_qs(parts.query).get("tls", [""])[0]
+    try:
+        port = parts.port or {"smtp": 587 if tls else 25, "smtps": 465}[parts.scheme]
+        if not parts.hostname or tls not in ("", "starttls") or (tls and parts.scheme == "smtps"):
+            raise ValueError
+    except (KeyError, ValueError):
+        form = "smtp://USER:PASSWORD@HOST:587?tls=starttls or smtps://USER:PASSWORD@HOST"
+        raise BadEnvironment(f"{name} is not one that can be used: write {form}.") from None
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    return Mail(parts.hostname, port, user, password, ssl=parts.scheme == "smtps", starttls=bool(tls))
 
 
 def env_secret_url(name: str, schemes: tuple[str, ...]) -> str:

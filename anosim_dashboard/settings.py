@@ -13,6 +13,7 @@ from .environment import (
     env_bool,
     env_int,
     env_list,
+    env_mail,
     env_networks,
     env_origins,
     env_secret,
@@ -52,20 +53,29 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django_htmx",
+    # Sign-in. Its own pages are not routed; ours are, in dashboard/sign_in/urls.py.
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
 ]
 
 MIDDLEWARE = [
     "anosim_dashboard.request_id.RequestIdMiddleware",
     "dashboard.headers.SecurityHeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.gzip.GZipMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "dashboard.headers.HtmxLoginMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "dashboard.sign_in.middleware.SecondFactorMiddleware",
+    "dashboard.sign_in.middleware.LastSeenMiddleware",
     "dashboard.local_time.LocalTimeMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -128,6 +138,12 @@ AUTH_USER_MODEL = "dashboard.User"
 LOGIN_URL = "/accounts/login/"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/accounts/login/"
+# A hash of an older hasher is made anew when its owner signs in.
+PASSWORD_HASHERS = [
+    "dashboard.sign_in.hashing.Argon2",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+PASSWORD_RESET_TIMEOUT = 3600
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -137,6 +153,35 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+
+ACCOUNT_ADAPTER = "dashboard.sign_in.adapter.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*", "password2*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_SESSION_REMEMBER = True
+# Fixed windows in a cache would not do: ours grow, outlive Redis and know the places of a person (sign_in/limits.py).
+ACCOUNT_RATE_LIMITS = MFA_RATE_LIMITS = False
+ACCOUNT_FORMS = {
+    "login": "dashboard.sign_in.forms.SignInForm",
+    "change_password": "dashboard.sign_in.forms.ChangePasswordForm",
+}
+MFA_ADAPTER = "dashboard.sign_in.adapter.SecondFactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_FORMS = {
+    "authenticate": "dashboard.sign_in.forms.CodeForm",
+    "reauthenticate": "dashboard.sign_in.forms.ConfirmCodeForm",
+    "activate_totp": "dashboard.sign_in.forms.AppForm",
+    "add_webauthn": "dashboard.sign_in.forms.AddKeyForm",
+    "edit_webauthn": "dashboard.sign_in.forms.RenameKeyForm",
+}
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+MFA_RECOVERY_CODES_SHOW_ONCE = True
+MFA_TOTP_ISSUER = "ANOSIM dashboard"
+MFA_TOTP_TOLERANCE = 1  # a telephone's clock may be half a minute off
+# Seconds for which a sign-in, or saying once more that it is you, opens keys, people and overrides.
+CONFIRMED_SECONDS = ACCOUNT_REAUTHENTICATION_TIMEOUT = 600
 
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = env_time_zone("TIME_ZONE", "UTC")
@@ -163,6 +208,10 @@ CSRF_COOKIE_SAMESITE = "Lax"
 # Cookies only over TLS as soon as the origins that the operator names are all https.
 _TLS = bool(CSRF_TRUSTED_ORIGINS) and all(origin.startswith("https://") for origin in CSRF_TRUSTED_ORIGINS)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _TLS
+# Managers and admins need a second factor: wherever strangers can reach the sign-in.
+MFA_REQUIRED = env_bool("MFA_REQUIRED", _TLS)
+# Whose word (X-Forwarded-For) is taken for where a request comes from. Nobody's, unless the operator names them.
+TRUSTED_PROXIES = env_networks("TRUSTED_PROXIES")
 SECURE_HSTS_SECONDS = 31_536_000 if _TLS else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _TLS else None
 SECURE_REFERRER_POLICY = "same-origin"
@@ -175,6 +224,15 @@ SECURE_CSP = (
     "frame-ancestors 'none'; object-src 'none'"
 )
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
+
+MAIL = env_mail("EMAIL_URL")
+MAIL_IS_SET_UP = MAIL is not None
+if MAIL is not None:
+    EMAIL_HOST, EMAIL_PORT = MAIL.host, MAIL.port
+    EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = MAIL.user, MAIL.password
+    EMAIL_USE_SSL, EMAIL_USE_TLS = MAIL.ssl, MAIL.starttls
+    EMAIL_TIMEOUT = 15
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env("EMAIL_FROM", "anosim-dashboard@localhost")
 
 REDIS_URL = env_secret_url("REDIS_URL", ("redis", "rediss", "unix")) or embedded_redis.url(DATA_DIR)
 
@@ -231,10 +289,17 @@ LOGGING = {
         "django.db.backends": {"level": "INFO"},
         "celery.app.trace": {"level": "WARNING" if LOG_LEVEL == "INFO" else LOG_LEVEL},
         "celery.worker.strategy": {"level": "WARNING" if LOG_LEVEL == "INFO" else LOG_LEVEL},
+        # It tells of each security key that is used.
+        "fido2": {"level": "WARNING"},
         "celery.beat": {"level": "WARNING" if LOG_LEVEL == "INFO" else LOG_LEVEL},
     },
 }
 
-SILENCED_SYSTEM_CHECKS = ["security.W008"]  # TLS is the proxy's; it redirects
+SILENCED_SYSTEM_CHECKS = [
+    "security.W008",  # TLS is the proxy's; it redirects
+    # For a year, and on hosts that are not ours: whoever owns the domain decides these, at the proxy.
+    "security.W005",
+    "security.W021",
+]
 
 os.environ.setdefault("PGCONNECT_TIMEOUT", "5")

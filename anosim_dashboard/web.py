@@ -22,6 +22,8 @@ def main() -> None:
         lifespan="auto",
         access_log=False,
         server_header=False,
+        # Whoever may speak for others is said by TRUSTED_PROXIES alone (dashboard/client_address.py).
+        proxy_headers=False,
         log_level="warning" if env("LOG_LEVEL", "INFO").upper() == "INFO" else env("LOG_LEVEL").lower(),
         timeout_graceful_shutdown=GRACE_SECONDS,
     )

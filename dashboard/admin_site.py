@@ -15,6 +15,11 @@ from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 
+# Forms whose sending needs a fresh proof open only with one too: what was typed would be lost on the way to it.
+ASKS_TO_OPEN = frozenset(f"dashboard_{model}_{what}" for model in ("account", "user") for what in ("add", "change")) | {
+    "auth_user_password_change"
+}
+
 
 class DashboardAdminSite(AdminSite):
     """For admins alone, and without a sign-in of its own: that would pass by the limits of the real one."""
@@ -32,11 +37,15 @@ class DashboardAdminSite(AdminSite):
 
     def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Any:
         """Django sends whoever lacks the right to the sign-in. Who is signed in already gets 404 instead."""
+        from .sign_in.fresh import confirm_first, fresh
+
         inner = super().admin_view(view, cacheable)
 
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
             if request.user.is_authenticated and not self.has_permission(request):
                 raise Http404
+            if request.user.is_authenticated and _is_sensitive(request) and not fresh(request):
+                return confirm_first(request)
             return inner(request, *args, **kwargs)
 
         return update_wrapper(guarded, inner)
@@ -51,3 +60,9 @@ class DashboardAdminSite(AdminSite):
         if not self.has_permission(request):
             raise Http404
         return HttpResponseRedirect(index)
+
+
+def _is_sensitive(request: HttpRequest) -> bool:
+    """Keys, people, roles and caps: all that the panel changes."""
+    name = request.resolver_match.url_name if request.resolver_match else ""
+    return request.method not in ("GET", "HEAD") or name in ASKS_TO_OPEN

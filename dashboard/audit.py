@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_ipv46_address
 from django.db import transaction
 from django.db.models import Model
 from django.http import HttpRequest
 
 from anosim_dashboard import request_id
 
+from .client_address import address_of
 from .live import topics
 from .models import Account, AuditEvent, Booking, Purchase, User
 from .wording import number_text
@@ -62,7 +61,7 @@ def note(
             user=person,
             user_name=person.get_username() if person else typed_name,
             role=_role(person, account_id) if person else Role.VISITOR,
-            address=_address(request),
+            address=address_of(request),
             device=request.META.get("HTTP_USER_AGENT", ""),
             request_id=request_id.current(),
         ),
@@ -114,13 +113,3 @@ def _role(person: User, account_id: int | None) -> str:
     if person.is_superuser:
         return Role.ADMIN
     return person.roles.get(account_id, Role.MEMBER) if account_id else Role.MEMBER
-
-
-def _address(request: HttpRequest) -> str | None:
-    """The address of the other end of the connection; a socket file has none."""
-    address = request.META.get("REMOTE_ADDR", "")
-    try:
-        validate_ipv46_address(address)
-    except ValidationError:
-        return None
-    return str(address)

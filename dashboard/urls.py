@@ -1,5 +1,4 @@
-from django.contrib.auth import views as auth
-from django.urls import path
+from django.urls import include, path
 
 from .views import (
     acting,
@@ -27,8 +26,7 @@ from .views import (
 )
 
 urlpatterns = [
-    path("accounts/login/", auth.LoginView.as_view(), name="login"),
-    path("accounts/logout/", auth.LogoutView.as_view(), name="logout"),
+    path("", include("dashboard.sign_in.urls")),
     path("invites/", invites.invites, name="invites"),
     path("invites/<int:pk>/revoke/", invites.revoke, name="revoke-invite"),
     path("join/<str:token>/", invites.join, name="join"),

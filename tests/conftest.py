@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.test import Client
 
 from anosim_dashboard import embedded_redis
 from tests.environment import DATA_DIR
@@ -124,3 +126,18 @@ def viewer(account: Any) -> Any:
 def stranger(db: None) -> Any:
     """Signed in, but a member of nothing."""
     return _person("stranger")
+
+
+@pytest.fixture
+def confirmed() -> Callable[[Client], None]:
+    """Makes the session of a client one whose person has just proved who they are, as by a sign-in."""
+
+    def confirm(client: Client, seconds_ago: float = 0) -> None:
+        from allauth.account.authentication import AUTHENTICATION_METHODS_SESSION_KEY
+
+        session = client.session
+        session[AUTHENTICATION_METHODS_SESSION_KEY] = [{"method": "password", "at": time.time() - seconds_ago}]
+        session["account_authentication_methods_user"] = session["_auth_user_id"]
+        session.save()
+
+    return confirm

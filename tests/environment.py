@@ -19,6 +19,7 @@ for _name in (
         "CSRF_TRUSTED_ORIGINS",
     ),
     *("HOST", "PORT", "DEBUG", "LOG_LEVEL", "TIME_ZONE", "SECRET_KEY", "FIELD_KEYS"),
+    *("MFA_REQUIRED", "TRUSTED_PROXIES", "EMAIL_URL", "EMAIL_FROM"),
     *("ADMIN_USERNAME", "ADMIN_PASSWORD", "ADMIN_EMAIL"),
 ):
     # Empty counts as not set, and unlike a removed one it is not filled from a .env file.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -52,8 +52,9 @@ def queue(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> RedisSe
 
 
 @pytest.fixture
-def panel(client: Client, admin: Any, queue: RedisServer) -> Client:
+def panel(client: Client, admin: Any, queue: RedisServer, confirmed: Callable[[Client], None]) -> Client:
     client.force_login(admin)
+    confirmed(client)
     return client
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -20,8 +21,9 @@ NO_MEMBERS = {"memberships-TOTAL_FORMS": "0", "memberships-INITIAL_FORMS": "0"}
 
 
 @pytest.fixture
-def panel(client: Client, admin: Any) -> Client:
+def panel(client: Client, admin: Any, confirmed: Callable[[Client], None]) -> Client:
     client.force_login(admin)
+    confirmed(client)
     return client
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -19,8 +20,9 @@ from .query_plans import statements_of, whole_reads
 
 
 @pytest.fixture
-def page(client: Client, manager: Any) -> Client:
+def page(client: Client, manager: Any, confirmed: Callable[[Client], None]) -> Client:
     client.force_login(manager)
+    confirmed(client)
     return client
 
 
@@ -174,7 +176,14 @@ def test_managers_are_told_how_many_wait_for_them(
 
 
 def test_who_may_look_and_decide(
-    client: Client, doubtful: Purchase, admin: Any, manager: Any, operator: Any, viewer: Any, stranger: Any
+    client: Client,
+    confirmed: Callable[[Client], None],
+    doubtful: Purchase,
+    admin: Any,
+    manager: Any,
+    operator: Any,
+    viewer: Any,
+    stranger: Any,
 ) -> None:
     urls = ("/purchases/doubtful/", "/panels/doubtful/")
     decide, form = f"/purchases/{doubtful.pk}/decide/", {"decision": "absent", "reason": "Asked."}
@@ -190,6 +199,7 @@ def test_who_may_look_and_decide(
         client.force_login(person)
         assert [client.get(url).status_code for url in urls] == [200, 200]
         assert client.get(decide).status_code == 405
+        confirmed(client)
         Purchase.objects.filter(pk=doubtful.pk).update(status="needs_review")
         assert client.post(decide, form).status_code == 303
 

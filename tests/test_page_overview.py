@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -140,8 +141,11 @@ def test_an_empty_overview_says_what_to_do(page: Client, client: Client, strange
     assert "Ask an admin" in client.get("/").content.decode()
 
 
-def test_an_admin_without_an_account_is_led_to_make_one(client: Client, admin: User) -> None:
+def test_an_admin_without_an_account_is_led_to_make_one(
+    client: Client, admin: User, confirmed: Callable[[Client], None]
+) -> None:
     client.force_login(admin)
+    confirmed(client)
     content = client.get("/").content.decode()
     link = re.search(r'href="(/admin/[^"]*add/)"', content)
     assert link

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from allauth.account.admin import EmailAddress
+from allauth.mfa.admin import Authenticator
+from allauth.usersessions.admin import UserSession
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
@@ -16,6 +19,9 @@ from .memberships import MembershipInline, RecordsMemberships
 
 # What a person may do is said by their memberships; a second system of rights would only seem to do something.
 admin.site.unregister(Group)
+# What allauth keeps of people has its own pages, for each person alone; secrets are in it.
+for _model in (EmailAddress, Authenticator, UserSession):
+    admin.site.unregister(_model)
 
 
 class PersonForm(UserChangeForm):

@@ -21,6 +21,8 @@ from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
 from django.db import Error as DatabaseError
 
+from dashboard.headers import PERMISSIONS_POLICY
+
 from .hub import SYNC_FRAME, Client, Hub, end
 from .viewer import Viewer, version_for, viewers_of
 
@@ -153,6 +155,7 @@ async def _refuse(send: Send, refusal: _Refused) -> None:
 
 def _common_headers() -> Headers:
     """What Django's middleware adds to every other answer."""
+    hsts = f"max-age={settings.SECURE_HSTS_SECONDS}".encode()
     return [
         (b"cache-control", b"no-store"),
         (b"content-security-policy", settings.SECURE_CSP.encode()),
@@ -160,6 +163,8 @@ def _common_headers() -> Headers:
         (b"x-frame-options", settings.X_FRAME_OPTIONS.encode()),
         (b"referrer-policy", str(settings.SECURE_REFERRER_POLICY).encode()),
         (b"cross-origin-opener-policy", str(settings.SECURE_CROSS_ORIGIN_OPENER_POLICY).encode()),
+        (b"permissions-policy", PERMISSIONS_POLICY.encode()),
+        *([(b"strict-transport-security", hsts)] if settings.SECURE_HSTS_SECONDS else []),
     ]
 
 

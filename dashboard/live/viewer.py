@@ -16,6 +16,7 @@ from django.db import connections
 from django.utils.crypto import constant_time_compare
 
 from dashboard.models import User
+from dashboard.sign_in import second_factor
 
 from .topics import live_version
 
@@ -29,7 +30,8 @@ class Viewer:
 
 
 def viewers_of(session_keys: Iterable[str]) -> dict[str, Viewer | None]:
-    """For each session key its viewer; None for a session that ended, a changed password, a disabled person.
+    """For each session key its viewer; None for a session that ended, a changed password, a disabled person,
+    one who lacks a second factor that they need.
 
     Closes the calling thread's database connections before it returns, so that open streams hold none. Raises
     django.db.Error when the database does not answer.
@@ -50,7 +52,10 @@ def version_for(viewer: Viewer) -> str:
 
 def _viewer_of(session_key: str) -> Viewer | None:
     user = _user_of(session_key)
-    return None if user is None else Viewer(user.pk, frozenset(user.visible_account_ids))
+    # Who has to set up a second factor first gets no page either.
+    return (
+        None if user is None or second_factor.is_missing(user) else Viewer(user.pk, frozenset(user.visible_account_ids))
+    )
 
 
 def _user_of(session_key: str) -> User | None:

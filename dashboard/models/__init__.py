@@ -6,6 +6,7 @@ from .heartbeat import Heartbeat
 from .invites import Invite
 from .orders import Order
 from .purchases import BookingChange, Purchase, PurchaseStep
+from .sign_in import GuessCount, KnownPlace
 from .sim_cards import SimCard
 from .sms import Sms, SmsGap
 from .sync_state import SyncState
@@ -21,8 +22,10 @@ __all__ = [
     "BookingChange",
     "Country",
     "Favourite",
+    "GuessCount",
     "Heartbeat",
     "Invite",
+    "KnownPlace",
     "Membership",
     "Offer",
     "Order",

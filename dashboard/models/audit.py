@@ -216,7 +216,7 @@ _KINDS = {
         AuditEvent.Kind.PURCHASES: "purchase",
         AuditEvent.Kind.BOOKINGS: "booking sms",
         AuditEvent.Kind.PEOPLE: "user membership member invite key keys account",
-        AuditEvent.Kind.SIGN_IN: "sign_in session password authenticator recovery totp security_key reauthentication",
+        AuditEvent.Kind.SIGN_IN: "sign_in sign_out session password second_factor recovery_code recovery_codes",
         AuditEvent.Kind.EXPORTS: "export",
         AuditEvent.Kind.DENIED: "access",
     }.items()

@@ -22,6 +22,7 @@ from ..foreign_text import visible
 from ..live import topics
 from ..models import Booking, Order, Purchase
 from ..purchases import settling
+from ..sign_in.fresh import confirm_then_go_on, fresh
 from .access import accounts_in_view, deciding_accounts, may_manage, purchase_for
 from .panels import Context, Panel
 from .parameters import text_of, whole_of
@@ -97,6 +98,8 @@ def decide(request: HttpRequest, uuid: UUID) -> HttpResponse:
     found = purchase_for(request.user, uuid)
     if not may_manage(request.user, found.account_id):
         raise Http404
+    if not fresh(request):
+        return confirm_then_go_on(request)
     target = reverse("purchase", args=[uuid])
     if found.status != Status.NEEDS_REVIEW:
         messages.info(request, f"It stands already: {badge_of(found)[1]}.")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.contrib.auth import login
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.forms import BaseUserCreationForm
 from django.db import IntegrityError, transaction
@@ -18,6 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from .. import audit
 from ..models import Account, Invite, Membership, User
+from ..sign_in.entering import enter
 from .access import may_administer, may_manage
 from .answering import done
 
@@ -143,7 +143,7 @@ def _take(request: HttpRequest, invite: Invite, user: User | None, form: JoinFor
             return False
         _admit(joined, invite)
         if user is None:
-            login(request, joined)
+            enter(request, joined)
         audit.record(request, "member.joined", invite, {"person": joined.username, "role": invite.role})
     return True
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from allauth.mfa.models import Authenticator
+from django.core.management.base import BaseCommand, CommandError, OutputWrapper
+from django.db import transaction
 from django.db.models import Model
 
 from dashboard import audit, encryption
@@ -14,6 +16,8 @@ from dashboard.models import Account, AuditHead
 
 # Each sealed column and what it holds, as people call it.
 COLUMNS = {"sealed_key": "API key", "sealed_fingerprint_key": "fingerprint key"}
+# The same of second factors: keys of their JSON.
+FACTOR_SECRETS = {"secret": "authenticator app", "seed": "recovery codes"}
 # A column that changed between our reading and our writing was set by somebody else: read again, a few times.
 TRIES = 5
 
@@ -36,10 +40,41 @@ class Command(BaseCommand):
             if resealed:
                 done += 1
                 self.stdout.write(f"{name}: {words} sealed with the newest key.")
+        done += _reseal_factors(self.stdout, stuck)
         audit.by_console("keys.rotated", details={"resealed": done, "left": len(stuck)})
         self.stdout.write(f"{done} {'secret' if done == 1 else 'secrets'} resealed.")
         if stuck:
             raise CommandError("\n".join(stuck))
+
+
+def _reseal_factors(out: OutputWrapper, stuck: list[str]) -> int:
+    """Authenticator apps and recovery codes; gives how many were resealed, adds those that were not to `stuck`."""
+    done = 0
+    for pk, name in Authenticator.objects.order_by("pk").values_list("pk", "user__username"):
+        try:
+            words = _reseal_factor(pk)
+        except encryption.CannotUnseal as error:
+            stuck.append(f"{name}: a second factor was left as it is. {error}")
+            continue
+        if words:
+            done += 1
+            out.write(f"{name}: {words} sealed with the newest key.")
+    return done
+
+
+@transaction.atomic
+def _reseal_factor(pk: int) -> str:
+    """What was resealed, in words, or nothing. Locks the row: a code that is used meanwhile stays used.
+
+    Raises CannotUnseal.
+    """
+    factor = Authenticator.objects.select_for_update().filter(pk=pk).first()
+    for field, words in FACTOR_SECRETS.items():
+        if factor is not None and field in factor.data:
+            factor.data[field] = encryption.reseal(factor.data[field])
+            factor.save(update_fields=["data"])
+            return words
+    return ""
 
 
 def _secrets() -> Iterator[tuple[Model, str, str, str]]:
