@@ -47,7 +47,7 @@ def _is_made(connection: BaseDatabaseWrapper) -> bool:
             cursor.execute(f"SELECT COUNT(*) FROM sqlite_master WHERE sql IN ({marks})", wanted)
             return bool(cursor.fetchone()[0] == len(wanted))
         cursor.execute("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)", [GIN])
-        return cursor.fetchone() == (True,)
+        return bool(cursor.fetchone() == (True,))
 
 
 def _has_column(connection: BaseDatabaseWrapper) -> bool:

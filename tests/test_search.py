@@ -208,9 +208,10 @@ def many(account: Account) -> list[Sms]:
         moment = start - timedelta(seconds=number // 2 * (1 if number < 40 else 5000), microseconds=number // 3)
         made.append(make_sms(booking, text, received_at=moment))
         make_sms(foreign, "a needle", received_at=moment)
-        make_sms(booking, "hay", received_at=moment).booking.refresh_from_db()
+        make_sms(booking, "hay", received_at=moment)
     Sms.objects.filter(text="hay", booking__note="").update(search_text=document_of("other"))
-    ids = {sms.pk for sms in Sms.objects.exclude(account=foreign.account) if "needle" in sms.text or sms.booking.note}
+    wanted_rows = models.Q(text__contains="needle") | ~models.Q(booking__note="")
+    ids = Sms.objects.exclude(account=foreign.account).filter(wanted_rows).values("pk")
     return sorted(Sms.objects.filter(pk__in=ids), key=lambda sms: (sms.received_at, sms.pk), reverse=True)
 
 

@@ -20,7 +20,7 @@ ID_BITS = 30
 SPAN_BITS = 10
 
 
-class SearchField(models.TextField):  # type: ignore[type-arg]
+class SearchField(models.TextField):
     """What can be found of a row: `sources`, fields of it, in the form that is searched. Filled whenever it is saved.
 
     That goes with save(), bulk_create() and get_or_create(). Who changes a source by a queryset's update(), or saves
@@ -30,7 +30,8 @@ class SearchField(models.TextField):  # type: ignore[type-arg]
     def __init__(self, *sources: str, longest: int | None = None, **options: Any) -> None:
         # A document is cut at `longest` characters: PostgreSQL's B-trees take no more than 2,700 bytes.
         self.sources, self.longest = sources, longest
-        super().__init__(**{"default": "", "editable": False, **options})
+        # The default of the database lets others write rows without it.
+        super().__init__(**{"default": "", "db_default": "", "editable": False, **options})
 
     def deconstruct(self) -> Any:
         name, path, _, options = super().deconstruct()
@@ -54,7 +55,7 @@ def holding(field: str, wanted: Wanted) -> Q:
     return found
 
 
-class Found(Lookup):  # type: ignore[type-arg]
+class Found(Lookup):
     """Condition that the document of a message holds what is wanted: `Found(F("search_text"), wanted)`.
 
     PostgreSQL's trigram index serves the plain LIKE. SQLite asks the full-text table for ids; or, when `joined`, the
@@ -69,7 +70,7 @@ class Found(Lookup):  # type: ignore[type-arg]
     # Only messages of these accounts, where the joined table shall know it; the rows themselves are not asked.
     accounts: tuple[int, ...] = ()
 
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, Any]:
         column, params = compiler.compile(self.lhs)
         likes = []
         values: list[Any] = []
@@ -79,7 +80,7 @@ class Found(Lookup):  # type: ignore[type-arg]
                 values += [*params, f"%{connection.ops.prep_for_like_query(piece)}%"]
         return f"({' OR '.join(likes)})", values
 
-    def as_sqlite(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+    def as_sqlite(self, compiler: Any, connection: Any) -> tuple[str, Any]:
         own_id = f'{compiler.quote_name_unless_alias(self.lhs.alias)}."id"'
         key = f'"{FTS_TABLE}"."rowid"'
         id_of_key = f"({key} & {2**ID_BITS - 1})"
@@ -113,17 +114,17 @@ def account_mark(pk: int) -> str:
     return "".join(chr(0xE000 + (pk >> shift & 0xFFF)) for shift in (24, 12, 0))
 
 
-def place_of_search(where: WhereNode) -> tuple[WhereNode, int]:
+def place_of_search(where: Any) -> tuple[list[Any], int]:
     """Where among the conditions the search stands: Found itself, or its alternative with the noted bookings.
 
-    Raises LookupError if there is none.
+    The list of conditions and the place in it, which may be written. Raises LookupError if there is none.
     """
     for place, child in enumerate(where.children):
         if isinstance(child, Found):
-            return where, place
+            return where.children, place
         if isinstance(child, WhereNode):
             if child.connector == OR and any(isinstance(each, Found) for each in child.children):
-                return where, place
+                return where.children, place
             with suppress(LookupError):
                 return place_of_search(child)
     raise LookupError("these rows are not searched")
@@ -131,13 +132,13 @@ def place_of_search(where: WhereNode) -> tuple[WhereNode, int]:
 
 def halves(rows: Any) -> list[Any]:
     """The rows found by their text, then, if any booking's note holds what is wanted, those found by that."""
-    where, place = place_of_search(rows.query.where)
-    if isinstance(where.children[place], Found):
+    conditions, place = place_of_search(rows.query.where)
+    if isinstance(conditions[place], Found):
         return [rows]
     parts = []
-    for number in range(len(where.children[place].children)):
+    for number in range(len(conditions[place].children)):
         part = rows.all()
-        where, place = place_of_search(part.query.where)
-        where.children[place] = where.children[place].children[number]
+        conditions, place = place_of_search(part.query.where)
+        conditions[place] = conditions[place].children[number]
         parts.append(part)
     return parts

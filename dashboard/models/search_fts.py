@@ -34,8 +34,8 @@ def first_ids(rows: Any, *, backwards: bool, limit: int) -> list[int]:
 
 def _in_order(rows: Any, backwards: bool, chunk: int) -> Iterator[tuple[datetime, int]]:
     rows = rows.extra(tables=[FTS_TABLE], order_by=[f"{'-' if backwards else ''}{FTS_TABLE}.rowid"])  # noqa: S610
-    where, place = place_of_search(rows.query.where)
-    where.children[place] = where.children[place].as_joined(_rows_within(rows.query.where), rows.account_ids or ())
+    conditions, place = place_of_search(rows.query.where)
+    conditions[place] = conditions[place].as_joined(_rows_within(rows.query.where), rows.account_ids or ())
     found: Iterator[tuple[datetime, int]] = rows.values_list("received_at", "pk").iterator(chunk_size=chunk)
     return found
 
@@ -47,6 +47,7 @@ def _span(moment: datetime) -> int:
 def _rows_within(where: WhereNode) -> tuple[int, int]:
     """First and last row number of the time that the conditions leave: what lies before a cursor is not read again."""
     first, last = -(2**63), 2**63 - 1
+    child: Any
     for child in where.children:
         if isinstance(child, WhereNode) and child.connector == AND and not child.negated:
             inner = _rows_within(child)
