@@ -10,7 +10,9 @@ from typing import Any
 from django.db import connection, transaction
 from django.utils import timezone
 
+from dashboard import search_index
 from dashboard.models import Account, BalanceReading, Booking, Country, Order, SyncState
+from dashboard.search_form import document_of
 
 SENDERS = ("Google", "WhatsApp", "Amazon", "PayPal", "Telegram", "+4915112345678", "DHL", "Kleinanzeigen")
 SERVICES = ("WhatsApp", "Google, Gmail, Youtube", "Amazon", "Kleinanzeigen", "PayPal", "Telegram", "")
@@ -20,33 +22,66 @@ TEXTS = (
     "{code} ist dein Bestätigungscode. Gib ihn nicht weiter.",
     "<#> {code} is your code. It expires in 10 minutes. 8fj2kLp0aQ",
     "Dein Paket kommt heute zwischen 14 und 16 Uhr. Mehr in der App.",
+    "Ваш код подтверждения: {code}. Никому его не сообщайте.",
+    "【微信】您的验证码是{code}，五分钟内有效，请勿泄露给他人。",
+    "رمز التحقق الخاص بك هو {code}. لا تشاركه مع أي شخص.",
+    "Bonjour {name}, votre commande {order} est prête à être retirée.",
+    "認証コードは {code} です。他の人には教えないでください。",
+    "Twój kod weryfikacyjny to {code}. Kliknij https://ex.am/{order}",
+    "{name}, tu código de verificación es {code}",
+    "Ihr Termin bei {name} ist am Montag um 9:30 Uhr.",
 )
+NAMES = (
+    "Müller",
+    "Smith",
+    "Nowak",
+    "García",
+    "Иванов",
+    "王伟",
+    "Öztürk",
+    "Jørgensen",
+    "أحمد",
+    "O'Neill",
+    "Łukasz",
+    "Ng",
+)
+# What a tenth of the bookings is noted to be for.
+NOTES = ("Shop account", "Support phone", "Магазин", "测试账号", "QA run {number}")
 RUNNING = 60
 RENTAL_DAYS = 3
 
 
 def clear() -> None:
     """Empty what `fill` fills."""
+    search_index.drop(connection)
     with connection.cursor() as cursor:
         cursor.execute("UPDATE dashboard_booking SET newest_sms_id = NULL")
         for name in ("sms", "booking", "order", "balancereading", "country", "syncstate", "topicversion", "account"):
             cursor.execute(f"DELETE FROM dashboard_{name}")
 
 
-def fill(sms: int, bookings: int) -> Account:
-    """An account with so many rows, the newest from now, sixty bookings running; gives the account."""
-    account = Account(name="Archive", balance_usd="418.60", balance_at=timezone.now(), key_ok=True)
+def fill(sms: int, bookings: int, name: str = "Archive") -> Account:
+    """An account with so many rows, the newest from now, sixty bookings running; gives the account.
+
+    The index of the search is made anew once they are there, which is quicker than keeping it in step.
+    """
+    account = Account(name=name, balance_usd="418.60", balance_at=timezone.now(), key_ok=True)
     account.api_key = "bench-key-0123456789"
     account.save()
     now = timezone.now().replace(microsecond=0)
+    search_index.drop(connection)
     with transaction.atomic():
         _frame(account, now)
         _insert(Order, _orders(account, bookings, now))
-        orders = dict(Order.objects.values_list("remote_id", "pk"))
+        orders = dict(Order.objects.filter(account=account).values_list("remote_id", "pk"))
         _insert(Booking, _bookings(account, bookings, orders, now))
-        rows = list(Booking.objects.order_by("remote_id").values_list("pk", "number", "starts_at", "ends_at"))
-        _insert_sms(account, sms, rows, now)
-        _settle()
+        mine = Booking.objects.filter(account=account).order_by("remote_id")
+        _insert_sms(account, sms, list(mine.values_list("pk", "number")), now)
+        _settle(account)
+    search_index.ensure()
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("VACUUM ANALYZE")
     return account
 
 
@@ -98,6 +133,7 @@ def _bookings(account: Account, count: int, orders: dict[int, int], now: datetim
             state="Active" if runs else "Ended",
             read_at=now,
             first_seen_at=starts,
+            note=rng.choice(NOTES).format(number=number) if number % 10 == 0 else "",
         )
 
 
@@ -106,8 +142,10 @@ def _insert(model: Any, rows: Iterator[Any]) -> None:
 
 
 def _insert_sms(account: Account, count: int, bookings: list[tuple[Any, ...]], now: datetime) -> None:
-    names = "account_id, booking_id, number, sender, text, received_at, code, fingerprint, ordinal, seen_at"
-    statement = f"INSERT INTO dashboard_sms ({names}) VALUES ({', '.join(['%s'] * 10)})"
+    names = (
+        "account_id, booking_id, number, sender, text, received_at, code, fingerprint, ordinal, seen_at, search_text"
+    )
+    statement = f"INSERT INTO dashboard_sms ({names}) VALUES ({', '.join(['%s'] * 11)})"
     with connection.cursor() as cursor:
         for first in range(0, count, 20_000):
             last = min(count, first + 20_000)
@@ -121,18 +159,21 @@ def _sms(
     for number in range(first, last):
         at = _moment(number + 1, count, now)
         booking = bookings[number * len(bookings) // count]
-        code = f"{rng.randrange(1_000_000):06d}" if number % 4 != 3 else ""
-        text = TEXTS[number % 4].format(code=code)
+        pattern = rng.choice(TEXTS)
+        code = f"{rng.randrange(1_000_000):06d}" if "{code}" in pattern else ""
+        text = pattern.format(code=code, name=rng.choice(NAMES), order=f"{rng.randrange(36**6):x}")
         sender = rng.choice(SENDERS)
         when = str(at.astimezone(UTC).replace(tzinfo=None)) if connection.vendor == "sqlite" else at
-        yield account, booking[0], booking[1], sender, text, when, code, f"{number:064x}", 1, when
+        document = document_of(text, sender, booking[1])
+        yield account, booking[0], booking[1], sender, text, when, code, f"{number:064x}", 1, when, document
 
 
-def _settle() -> None:
+def _settle(account: Account) -> None:
     """Count and newest message of each booking, as saving keeps them."""
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE dashboard_booking SET sms_count = (SELECT COUNT(*) FROM dashboard_sms s WHERE s.booking_id = "
             "dashboard_booking.id), newest_sms_id = (SELECT s.id FROM dashboard_sms s WHERE s.booking_id = "
-            "dashboard_booking.id ORDER BY s.received_at DESC, s.id DESC LIMIT 1)"
+            "dashboard_booking.id ORDER BY s.received_at DESC, s.id DESC LIMIT 1) WHERE account_id = %s",
+            [account.pk],
         )

@@ -127,9 +127,12 @@ TRIGGERS = {
 }
 
 
-def drop_sqlite(connection: BaseDatabaseWrapper) -> None:
+def drop(connection: BaseDatabaseWrapper) -> None:
     """Take index and triggers away, for whoever writes very many rows at once; `ensure` brings them back."""
     with connection.cursor() as cursor:
+        if connection.vendor != "sqlite":
+            cursor.execute(f"DROP INDEX IF EXISTS {GIN}")
+            return
         for name in TRIGGERS:
             cursor.execute(f"DROP TRIGGER IF EXISTS {name}")
         cursor.execute(f"DROP TABLE IF EXISTS {FTS_TABLE}")
@@ -138,7 +141,7 @@ def drop_sqlite(connection: BaseDatabaseWrapper) -> None:
 def rebuild_sqlite(connection: BaseDatabaseWrapper) -> None:
     """Make the index anew from the stored documents, oldest first, in one transaction: there whole or not at all."""
     with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
-        drop_sqlite(connection)
+        drop(connection)
         cursor.execute(FTS_SQL)
         cursor.execute(
             f"INSERT INTO {FTS_TABLE}(rowid, document) SELECT {_key(SMS)}, {_document(SMS)} FROM {SMS} ORDER BY 1"
@@ -159,7 +162,7 @@ def _make_gin(connection: BaseDatabaseWrapper) -> None:
     with connection.cursor() as cursor:
         cursor.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
         cursor.execute(f"ALTER TABLE {SMS} ALTER COLUMN search_text SET STATISTICS 1000")
-        cursor.execute(f"DROP INDEX IF EXISTS {GIN}")
+        drop(connection)
         cursor.execute(
             f"CREATE INDEX {GIN} ON {SMS} USING gin (search_text gin_trgm_ops) WITH (gin_pending_list_limit = 256)"
         )

@@ -287,11 +287,7 @@ def test_rows_from_before_the_search_get_their_documents() -> None:
     Sms.objects.update(search_text="")
     models.QuerySet.update(Booking.objects.all(), note_search="")
     assert found(account, "old") == found(account, "noted") == []
-    with connection.cursor() as cursor:
-        if connection.vendor == "sqlite":
-            search_index.drop_sqlite(connection)
-        else:
-            cursor.execute(f"DROP INDEX {search_index.GIN}")
+    search_index.drop(connection)
     search_index.ensure()
     assert found(account, "old") == found(account, "noted") == [sms.pk]
     assert Sms.objects.get().search_text == document_of("Old Text", "Google", sms.number)
