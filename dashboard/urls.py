@@ -2,6 +2,7 @@ from django.urls import include, path
 
 from .views import (
     acting,
+    activity,
     booking,
     bookings,
     buying,
@@ -44,6 +45,7 @@ urlpatterns = [
     path("purchases/<uuid:uuid>/decide/", doubtful.decide, name="decide-purchase"),
     path("sim-cards/", sim_cards.sim_cards, name="sim-cards"),
     path("settings/", personal.personal, name="settings"),
+    path("activity/", activity.activity, name="activity"),
     path("status/", status.status, name="status"),
     path("status/<int:pk>/read/", status.read_now, name="read-now"),
     path("panels/catalog/", catalog.PANEL.view, name="panel-catalog"),
@@ -55,6 +57,7 @@ urlpatterns = [
     path("panels/orders/", orders.PANEL.view, name="panel-orders"),
     path("panels/order/<int:pk>/", orders.ORDER_PANEL.view, name="panel-order"),
     path("panels/sim-cards/", sim_cards.PANEL.view, name="panel-sim-cards"),
+    path("panels/activity/", activity.PANEL.view, name="panel-activity"),
     path("panels/status/", status.PANEL.view, name="panel-status"),
     path("", overview.overview, name="overview"),
     path("inbox/", inbox.inbox, name="inbox"),

@@ -203,9 +203,11 @@ class AuditHead(models.Model):
 
 
 def kind_of(action: str) -> str:
-    """The group that an action is listed under, by its first word; the renewal of all is about bookings."""
-    first = action.partition(".")[0]
-    if first == "account" and "renewal" in action:
+    """The group that an action is listed under, by its first word; an export and the renewal of all by their second."""
+    first, _, rest = action.partition(".")
+    if rest.startswith("export"):
+        return AuditEvent.Kind.EXPORTS
+    if first == "account" and rest.startswith("renewal"):
         return AuditEvent.Kind.BOOKINGS
     return _KINDS.get(first, AuditEvent.Kind.OTHER)
 

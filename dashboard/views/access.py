@@ -10,7 +10,8 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import Http404, HttpRequest
 
-from ..models import Account, Booking, Membership, Order, Product, Purchase, User
+from ..models import Account, AuditEvent, Booking, Membership, Order, Product, Purchase, User
+from ..models.audit import AuditQuerySet
 from ..models.visibility import AccountQuerySet
 
 Row = TypeVar("Row", bound=Model)
@@ -98,6 +99,18 @@ def purchase_for(user: Any, uuid: UUID) -> Purchase:
 def deciding_accounts(user: Any) -> tuple[int, ...]:
     """Ids of the accounts whose doubtful purchases this person decides: a manager's, and all for admins."""
     return tuple(sorted(pk for pk in getattr(user, "roles", {}) if may_manage(user, pk)))
+
+
+def activity_for(user: Any) -> AuditQuerySet:
+    """What this person reads of the record: an admin all of it, a manager what was done in the accounts that they
+    manage, everybody what they did themselves, as far as they still see the account of it."""
+    if may_administer(user):
+        return AuditEvent.objects.all()
+    return AuditEvent.objects.seen_by(user.pk, deciding_accounts(user), user.visible_account_ids)
+
+
+def sees_deeds_of_others(user: Any) -> bool:
+    return may_administer(user) or bool(deciding_accounts(user))
 
 
 def may_withdraw(user: Any, purchase: Purchase) -> bool:

@@ -26,6 +26,7 @@ NAVIGATION = (
     ("orders", "Orders", "receipt-text", "/orders/"),
     ("purchases", "Purchases", "wallet", "/purchases/"),
     ("sim-cards", "SIM cards", "cpu", "/sim-cards/"),
+    ("activity", "Activity", "history", "/activity/"),
     ("status", "Status", "radio", "/status/"),
 )
 

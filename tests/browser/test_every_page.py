@@ -32,6 +32,7 @@ PAGES = (
     ("purchases", "/purchases/", False),
     ("purchases in doubt", "/purchases/doubtful/", False),
     ("SIM cards", "/sim-cards/", False),
+    ("activity", "/activity/", False),
     ("status", "/status/", False),
     ("a page that is not there", "/nowhere/", False),
     ("admin", "/admin/", False),
