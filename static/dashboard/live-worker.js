@@ -78,6 +78,7 @@ function openNews(tell) {
   const TOGETHER = 250, APART = 3000; // ms: arrivals of one moment make one question, and so far apart are two
   const AGAIN = 5000, TRIES = 12; // ms until a question that failed is asked again; after so many the next nudge asks
   const KNOWN = 500; // ids that are remembered: each answer reaches back a little
+  const BACK = 2000; // ms after a loss: the provider may have to be read first, and two pieces of news would be one
   const LONG = 60000; // ms after which a stream that opens anew had been away, whether it noticed or not
   const NOT_YOURS = [401, 403, 404];
   let want = null, after = '', known = [], timer = 0, last = 0, tries = 0;
@@ -95,7 +96,7 @@ function openNews(tell) {
     timer = 0;
     last = Date.now();
     busy = true;
-    const asked = want, first = !after, wasAway = away;
+    const asked = want, first = !after, wasAway = away || lost;
     const answer = await question(asked).catch(() => 'failed');
     busy = false;
     if (asked.url !== want.url || answer === 'gone') forget();
@@ -137,7 +138,7 @@ function openNews(tell) {
       if (message.sync) {
         away ||= lost || Date.now() - last > LONG;
         lost = false;
-        soon();
+        soon(away ? BACK : 0);
       }
       if (message.nudge?.t === 'sms') soon();
     },

@@ -8,11 +8,14 @@ import threading
 
 
 class Relay:
-    """`with Relay(port) as relay:` listens at `relay.port` and passes everything on to `port` of this machine."""
+    """`with Relay(port) as relay:` listens at `relay.port` and passes everything on to `port` of this machine.
 
-    def __init__(self, target: int) -> None:
+    Outside the block nothing is passed on and all connections are cut; `at` is the port of an earlier one.
+    """
+
+    def __init__(self, target: int, at: int = 0) -> None:
         self._target = target
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", at))
         self.port: int = self._listener.getsockname()[1]
         self._open: list[socket.socket] = []
         self._sent: list[bytearray] = []  # of each connection

@@ -13,9 +13,9 @@ from playwright.sync_api import Page, expect
 from dashboard.sandbox import Sandbox
 from dashboard.sandbox.records import Booking
 from tests.browser.conftest import PLAIN_HOST, Opener
+from tests.browser.relay import Relay
 from tests.browser.visits import Visit
 from tests.stack import Stack
-from tests.streaming import wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -31,6 +31,7 @@ window.Notification = class extends Notification {
 const start = OscillatorNode.prototype.start;
 OscillatorNode.prototype.start = function (...at) { window.tones++; return start.apply(this, at); };
 """
+LOST = re.compile("reconnecting|offline")
 ALONE = "delete window.SharedWorker;"
 
 
@@ -264,22 +265,40 @@ def test_whose_sms_are_told_is_as_the_person_chose(
     expect(page).to_have_title(re.compile(r"^\(1\) "))
 
 
-def test_what_came_while_the_server_was_away_is_one_piece_of_news(
-    listener: Listener, provider: Sandbox, stack: Stack
+def test_what_came_while_there_was_no_connection_is_one_piece_of_news(
+    open_visit: Opener, provider: Sandbox, stack: Stack
 ) -> None:
-    page = listener.visit.page
-    listener.choose("All bookings", "Knock", notify=True)
-    leave(page)
-    os.kill(stack.child("anosim_dashboard.web"), signal.SIGKILL)
-    listener.visit.expect_state(re.compile("reconnecting|offline"))
+    elsewhere = open_visit()
+    elsewhere.go_live("/inbox/")
+    with Relay(stack.port()) as relay:
+        listener = Listener(open_visit, port=relay.port, permissions=["notifications"])
+        page = listener.visit.page
+        listener.visit.go_live("/")
+        listener.choose("All bookings", "Knock", notify=True)
+        leave(page)
+    listener.visit.expect_state(LOST)
     for at, booking in enumerate(by_end(provider)[:5]):
         provider.world.receive_sms(booking.id, f"Meanwhile 66000{at}", "Bank")
-    wait_until(lambda: stack.get("/healthz")[0] == 200, 30)
-    (note,) = expect_told(1, page)
-    assert note["title"] == "5 SMS came while you were away"
-    assert "66000" not in str(note)
-    expect(page).to_have_title(re.compile(r"^\(5\) "))
-    assert page.evaluate("window.tones") == 2  # one knock
+    expect(elsewhere.sms("Meanwhile 66000")).to_have_count(5)
+    with Relay(stack.port(), at=relay.port):
+        (note,) = expect_told(1, page)
+        assert note["title"] == "5 SMS came while you were away"
+        assert "66000" not in str(note)
+        expect(page).to_have_title(re.compile(r"^\(5\) "))
+        assert page.evaluate("window.tones") == 2  # one knock
+        listener.visit.close()
+
+
+def test_after_the_server_was_killed_news_is_told_again(
+    listener: Listener, provider: Sandbox, stack: Stack, foreign: Booking
+) -> None:
+    page = listener.visit.page
+    listener.choose("All bookings", notify=True)
+    os.kill(stack.child("anosim_dashboard.web"), signal.SIGKILL)
+    listener.visit.expect_state(LOST)
+    provider.world.receive_sms(foreign.id, "Meanwhile 670001", "Bank")
+    listener.visit.expect_state("live", 30)
+    expect_told(1, page)
 
 
 def test_after_a_sign_out_the_tabs_that_stay_are_told_nothing(
