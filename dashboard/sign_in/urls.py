@@ -3,7 +3,7 @@
 from allauth.account import views as account
 from allauth.mfa.recovery_codes import views as recovery_codes
 from allauth.mfa.totp import views as totp
-from django.urls import path
+from django.urls import path, re_path
 
 from ..views import security, sign_in
 from .fresh import confirmed
@@ -18,8 +18,8 @@ urlpatterns = [
     path("accounts/confirm/key/", sign_in.ConfirmByKey.as_view(), name="mfa_reauthenticate_webauthn"),
     path("accounts/password/", sign_in.AskReset.as_view(), name="account_reset_password"),
     path("accounts/password/sent/", account.password_reset_done, name="account_reset_password_done"),
-    path(
-        "accounts/password/<str:uidb36>-<str:key>/",
+    re_path(
+        r"^accounts/password/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>[0-9A-Za-z-]+)/$",
         sign_in.NewPassword.as_view(),
         name="account_reset_password_from_key",
     ),
