@@ -13,9 +13,11 @@ from dataclasses import dataclass
 _TOKEN = re.compile(r"[0-9A-Za-z\u00c0-\u024f]+")
 # Words with a digit in them (98point6, Trade360) and quantities (5gb, 10am, 2nd): never codes.
 _ORDINARY = re.compile(
-    r"[a-z\u00df-\u024f]{3,}\d+|[A-Z][a-z\u00df-\u024f]{2,}\d+|\d+(?:st|nd|rd|th|[ap]m|[gmkt]b(?:ps|it)?|k?m|kg|[xhsmd])"
+    r"[a-z\u00df-\u024f]{4,}\d+|[A-Z][a-z\u00df-\u024f]{2,}\d+|\d+[a-z]{3,}|\d+(?:st|nd|rd|th|[ap]m|[gmkt]b(?:ps|it)?|k?m|kg|[xhsmd])"
     r"|\d*[A-Za-z]*[a-z]{4,}\d*",
 )
+_WORD_LIKE = re.compile(r"[a-z]{3}\d+")  # web3, sha256
+_UNSPEAKABLE = re.compile(r"[b-df-hj-np-tv-xz]{5,8}|(?=[a-z]{6,8}$)[b-df-hj-np-tv-xz]*[aeiouy][b-df-hj-np-tv-xz]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,21 +139,30 @@ def _plain(start: int, end: int, token: str) -> Iterator[Candidate]:
     elif any(character.isdigit() for character in token):
         if 4 <= len(token) <= 10 and not _ORDINARY.fullmatch(token):
             shape = 1.0 if token.upper() == token and len(token) >= 5 else 0.0
+            shape -= 1.5 if _WORD_LIKE.fullmatch(token) else 0.0
             yield Candidate(start, end, token, shape if sum(c.isdigit() for c in token) > 1 else shape - 0.5)
+    elif _UNSPEAKABLE.fullmatch(token):
+        yield Candidate(start, end, token, -2.0)
     elif 4 <= len(token) <= 10 and token.isupper():
         yield Candidate(start, end, token, -4.0)
 
 
 def _spaced(run: list[tuple[int, int]], parts: list[str]) -> Iterator[Candidate]:
+    if parts[-1].isalpha() and parts[-1].islower() and all(part.isdigit() for part in parts[:-1]):
+        run, parts = run[:-1], parts[:-1]  # a word: "4 4 0 2 9 1 è il codice"
     sizes = [len(part) for part in parts]
     total = sum(sizes)
     start, end = run[0][0], run[-1][1]
-    if max(sizes) == 1:
+    if len(parts) == 1:
+        yield from _plain(start, end, parts[0])
+    elif max(sizes) == 1:
         if 4 <= total <= 10 and any(part.isdigit() for part in parts):
             yield Candidate(start, end, "".join(parts), 1.5)
-    elif len(set(sizes)) == 1 and 6 <= total <= 10:
-        yield Candidate(start, end, "".join(parts), 1.8)
+    elif len(set(sizes)) == 1 and 4 <= total <= 10:
+        yield Candidate(start, end, "".join(parts), 1.8 if total >= 6 else 0.0)
     elif total < 9 or len(parts) == 2:  # longer ones with unequal groups are phone or account numbers
+        if total == 8 and min(sizes) >= 2 and max(sizes) <= 3:
+            yield Candidate(start, end, "".join(parts), 0.0)
         for (left, right), part in zip(run, parts, strict=True):
             if len(part) >= 4:
                 yield from _plain(left, right, part)
@@ -163,13 +174,18 @@ def _dashed_digits(start: int, end: int, parts: list[str]) -> Iterator[Candidate
         return
     even = len(set(sizes)) == 1
     if even or sum(sizes) <= 8:
-        yield Candidate(start, end, "".join(parts), (1.8 if sum(sizes) >= 6 else 0.5) if even else -1.0)
+        yield Candidate(start, end, "".join(parts), (1.8 if sum(sizes) >= 6 else 0.5) if even else -0.5)
 
 
 def _dashed_letters(run: list[tuple[int, int]], parts: list[str]) -> Iterator[Candidate]:
     """A prefix ("G-123456"), a grammatical ending ("123456-os") or a code with letters ("A1B2-C3D4")."""
     head, tail = parts[0], parts[1]
     if len(parts) == 2 and tail.isdigit() and head.isalpha() and 3 <= len(tail) <= 10:
+        if head.lower() != head and head.upper() != head and head.title() != head:
+            return  # "isG-345821": glued by accident, nobody can tell where it begins
+        if head.isupper() and len(head) == len(tail) == 3:
+            yield Candidate(run[0][0], run[1][1], f"{head}-{tail}", 0.0)
+            return
         google = len(head) == 1 and head.isupper() and 5 <= len(tail) <= 8
         start = run[0][0] if len(head) == 1 else run[1][0]  # "OTP-4821": the word before counts as a word
         yield Candidate(start, run[1][1], tail, 4.5 if google else 1.0 if len(tail) > 3 else -1.5)

@@ -8,26 +8,19 @@ in `code_rules/`; every rule there carries samples that the tests run. Nothing h
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
-from functools import lru_cache
 from itertools import islice
-from pathlib import Path
 
 from .code_candidates import Candidate, Message, candidates, read
+from .code_rules import KEY, KINDS, rules
 
-RULES = Path(__file__).parent / "code_rules"
 MAX_TEXT = 12_000  # characters looked at; the longest real SMS (255 parts) is a rare machine's output
 MAX_CANDIDATES = 80  # a text with more numbers than this is a list, not a message with a code
 ACCEPT = 5.0
 CONTEXT = 400  # characters after the last candidate that still say something about it
-KINDS = ("code", "label", "sign_in", "hint")  # of two equal phrases the earlier kind counts
-KEY = 4
-
-_Phrase = tuple[str, bool, bool, str]  # folded text, open at the left, open at the right, kind
 
 # One or more domains, one space, the code: WICG "Origin-bound one-time codes delivered via SMS". An embedded
 # domain may follow (" @domain" in the draft, " %domain" at Apple): the code ends at the space before it.
@@ -37,6 +30,8 @@ _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|[\n;。！？।؟۔]")
 _APP_HASH = re.compile(r"(?<!\S)(?=\S*[A-Z])[A-Za-z0-9+/]{11}\s*$")
 _JOINED_LEFT = re.compile(r"[+@_&\\]$|--$|\d[.,:/'*]$|[/*•.…xX]{2} ?$|[^\W\d_][/*•]$")
 _JOINED_RIGHT = re.compile(r"[@_\\]|-+$|[.,:/'*]\d|\*\*|#$")
+_VANITY = re.compile(r"[A-Za-z]{3,}\d{0,4}[kK]?|\d{1,3}[A-Za-z]{3,}")  # SAVE20, 50OFF: made up by people, for a sale
+_NUMERO = re.compile(r"(?<![^\W\d_])(?:n|no|nr|num|nro|br|sz|ref|crt|c|č)[.:] ")  # "order no. 4821": ends no sentence
 _RETRIEVER = re.compile(r"\s*(?:<#>|\[#\])")
 _OPENING, _CLOSING = "([{<\"'«“”„‘’「『【〔《*‹:=", ")]}>\"'»“”’」』】〕》*›"
 
@@ -57,17 +52,6 @@ class _Words:
         """Where the first word that begins at or after `position` begins."""
         index = bisect_left(self.starts, position)
         return self.starts[index] if index < len(self.starts) else None
-
-
-@dataclass(frozen=True, slots=True)
-class _Rules:
-    phrases: dict[str, list[_Phrase]]
-    vetoes: tuple[re.Pattern[str], ...]  # searched in the whole folded text
-    unit_after: re.Pattern[str]
-    currency_before: re.Pattern[str]
-    iso_currencies: frozenset[str]
-    connector: re.Pattern[str]
-    imperative: re.Pattern[str]
 
 
 def find_code(text: str) -> str | None:
@@ -96,7 +80,7 @@ def _allowed(message: Message, found: list[Candidate]) -> list[Candidate]:
     if not found:
         return []
     taken = bytearray(len(message.clean))
-    for pattern in _rules().vetoes:
+    for pattern in rules().vetoes:
         for match in pattern.finditer(message.folded, 0, found[-1].end + CONTEXT):
             taken[match.start() : match.end()] = b"\x01" * (match.end() - match.start())
     if match_of_hash := _APP_HASH.search(message.clean[-16:]):
@@ -108,7 +92,7 @@ def _allowed(message: Message, found: list[Candidate]) -> list[Candidate]:
 
 def _measured(message: Message, candidate: Candidate) -> bool:
     """Whether a currency, a unit or another number is fastened to the candidate."""
-    clean, rules = message.clean, _rules()
+    clean, known = message.clean, rules()
     left = clean[max(0, candidate.start - 16) : candidate.start]
     right = clean[candidate.end : candidate.end + 24]
     if _JOINED_LEFT.search(left) or _JOINED_RIGHT.match(right):
@@ -118,10 +102,10 @@ def _measured(message: Message, candidate: Candidate) -> bool:
         if unicodedata.category((bare_left or " ")[-1]) == "Sc" or unicodedata.category((bare_right or " ")[0]) == "Sc":
             return True
         folded_left = message.folded[max(0, candidate.start - 16) : candidate.start]
-        if rules.currency_before.search(folded_left) or rules.unit_after.match(message.folded, candidate.end):
+        if known.currency_before.search(folded_left) or known.unit_after.match(message.folded, candidate.end):
             return True
         neighbours = re.findall(r"(?<![^\W\d_])[A-Z]{3}$", bare_left) + re.findall(r"^[A-Z]{3}(?![^\W\d_])", bare_right)
-        return not rules.iso_currencies.isdisjoint(neighbours)
+        return not known.iso_currencies.isdisjoint(neighbours)
     return False
 
 
@@ -131,7 +115,7 @@ def _measured(message: Message, candidate: Candidate) -> bool:
 def _known_words(folded: str) -> dict[str, _Words]:
     """Every known phrase, left to right; of those that begin together the longest ("zip code" over "zip")."""
     words: dict[str, _Words] = {kind: _Words() for kind in KINDS}
-    phrases = _rules().phrases
+    phrases = rules().phrases
     position, length = 0, len(folded)
     while position < length:
         bucket = (
@@ -169,19 +153,34 @@ class _Scorer:
         self.stops = [match.start() for match in _SENTENCE_END.finditer(message.clean)]
         self.begins = [candidate.start for candidate in found if candidate.code.isdigit()]
         self.alone = len(found) == 1 and _is_all(message.clean, found[0])
+        self.offers = bool(words["offer"].starts) or "%" in message.clean
         self.message_bonus = self._message_bonus()
 
     def score(self, candidate: Candidate) -> float:
         score = candidate.shape + self._proximity(candidate) + self._surroundings(candidate)
-        if score < 0 or self._is_labelled(candidate):
+        if score < 0 or self._is_labelled(candidate) or (self.offers and _VANITY.fullmatch(candidate.code)):
             return score - 7.0
         return score + self.message_bonus
 
     def _message_bonus(self) -> float:
-        bonus = min(1.0, 0.5 * len(self.words["hint"].starts))
+        bonus = min(1.0, 0.5 * len(self.words["hint"].starts)) + (1.0 if self.words["secret"].starts else 0.0)
+        bonus -= 1.0 if self.words["offer"].starts else 0.0
         if _RETRIEVER.match(self.message.clean):
             bonus += 2.0
         return bonus
+
+    def is_bare(self, candidate: Candidate) -> bool:
+        """Whether the message is a name and the candidate only: "61840 - Telegram", "Discord: 880-112"."""
+        left, right = self.message.clean[: candidate.start], self.message.clean[candidate.end :]
+        if len(self.begins) > 1 or len(left) + len(right) > 40 or not candidate.code.isdigit() or len(candidate.code) < 4:
+            return False
+        named, words = left.strip() or right.strip(), len(left.split()) + len(right.split())
+        if re.search(r"[0-9%?!]", left + right) or words > 4 or not named:
+            return False
+        if bool(left.strip()) == bool(right.strip(" .")):
+            return False
+        joined = re.search(r"[:\-|>)\]】=][ \n]*$", left) or re.match(r"[ \n]*[:\-|(\[【]", right)
+        return bool(joined) or (len(candidate.code) == 6 and words <= 2)
 
     def _boundaries(self, left: int, right: int) -> int:
         return bisect_left(self.stops, right) - bisect_left(self.stops, left)
@@ -192,29 +191,49 @@ class _Scorer:
         return right - left + per_line * lines + 45 * max(0, self._boundaries(left, right) - lines)
 
     def _proximity(self, candidate: Candidate) -> float:
+        signs_in = self._near("sign_in", candidate)
+        return max(self._near("code", candidate), 0.65 * signs_in, self._entered(candidate) + (0.5 if signs_in else 0))
+
+    def _near(self, kind: str, candidate: Candidate) -> float:
         best = 0.0
-        for kind, weight in (("code", 1.0), ("sign_in", 0.65)):
-            before = self.words[kind].before(candidate.start)
-            if before is not None:
-                best = max(best, weight * _nearness(self._distance(before, candidate.start, 8)))
-            after = self.words[kind].after(candidate.end)
-            if after is not None:
-                gap = self._distance(candidate.end, after, 30) - 14  # "4821 is your": a few words are usual here
-                best = max(best, weight * (_nearness(gap) - 0.5))
+        before = self.words[kind].before(candidate.start)
+        if before is not None:
+            best = _nearness(self._distance(before, candidate.start, 8))
+        after = self.words[kind].after(candidate.end)
+        if after is not None:
+            gap = self._distance(candidate.end, after, 30) - 14  # "4821 is your": a few words are usual here
+            best = max(best, _nearness(gap) - (2.0 if self._has_own(kind, after) else 0.5))
         return best
+
+    def _has_own(self, kind: str, start: int) -> bool:
+        """Whether a number follows the word at once: "contract 884120, PIN 92017" has its PIN."""
+        end = self.words[kind].ends[bisect_left(self.words[kind].starts, start)]
+        index = bisect_left(self.begins, end)
+        return index < len(self.begins) and self.begins[index] - end <= 3
+
+    def _entered(self, candidate: Candidate) -> float:
+        """Whether the message asks to type the candidate in: "enter 4821", "4821 eingeben", "4821を入力"."""
+        before, after = self.words["enter"].before(candidate.start), self.words["enter"].after(candidate.end)
+        if before is not None and _is_gap(self.message.clean[before : candidate.start], 12):
+            return 3.5
+        if after is not None and _is_gap(self.message.clean[candidate.end : after], 9):
+            return 3.5
+        if after is not None and _is_gap(self.message.clean[candidate.end : after], 32):
+            return 2.5
+        return 0.0
 
     def _surroundings(self, candidate: Candidate) -> float:
         clean = self.message.clean
         left, right = clean[: candidate.start].rstrip(" ")[-24:], clean[candidate.end :][:24].lstrip(" ")
         bonus = 0.0
-        if self.alone and candidate.shape >= 0 and (candidate.code.isdigit() or 5 <= len(candidate.code) <= 8):
+        if self.alone and candidate.shape >= -0.5 and (candidate.code.isdigit() or 5 <= len(candidate.code) <= 8):
             return 6.0
+        if self.is_bare(candidate):
+            bonus += 3.5
         if left[-1:] and left[-1] in _OPENING:
             bonus += 1.0
             bonus += 0.5 if right[:1] and right[0] in _CLOSING else 0.0
-        elif _rules().imperative.search(self.message.folded, max(0, candidate.start - 16), candidate.start):
-            bonus += 3.0
-        elif _rules().connector.search(self.message.folded, max(0, candidate.start - 12), candidate.start):
+        elif rules().connector.search(self.message.folded, max(0, candidate.start - 12), candidate.start):
             bonus += 1.5
         if (not left or left[-1] == "\n") and (not right or right[0] == "\n"):
             bonus += 1.0
@@ -229,17 +248,20 @@ class _Scorer:
     def _is_labelled(self, candidate: Candidate) -> bool:
         """Whether the number belongs to a word such as "order" or "flight" rather than to a word for a code."""
         code_before = self.words["code"].before(candidate.start)
+        if len(candidate.code) == 6 and self.is_bare(candidate):
+            return False  # "grubhub order 771332": who tells about an order says more than that
         label = self.words["label"].before(candidate.start)
         near_sign_in = self.words["sign_in"].before(candidate.start)
         nearest = max(code_before or 0, near_sign_in or 0)  # "to verify order 12, 4821" against "to verify 4821"
         if label is not None and label > nearest:
             between = self.message.folded[label : candidate.start]
+            between = _NUMERO.sub(" ", between)
             attached = len(between) <= 24 and not re.search(r"[,;.!?]\s|\n[^\n]*\n|\S *\n|[)\]】]", between)
             explained = (
                 code_before is not None
                 and self._boundaries(code_before, candidate.start) == 0
                 and not any(code_before <= other < label for other in self.begins)  # "code 4821 (ref: 7704)"
-                and (len(between) > 12 or _rules().connector.search(between) or between.strip() in (":", "="))
+                and (len(between) > 12 or rules().connector.search(between) or between.strip() in (":", "="))
             )
             if attached and not explained:
                 return True
@@ -249,7 +271,7 @@ class _Scorer:
             return False  # "4821 is your account code"
         near_code = code_before is not None and candidate.start - code_before <= 12
         attached = label - candidate.end <= 3 and not re.search(
-            r"[.!?\n(\[]", self.message.clean[candidate.end : label]
+            r"[.!?,;،，、\n(\[]", self.message.clean[candidate.end : label]
         )
         return attached and not near_code
 
@@ -260,59 +282,13 @@ def _is_all(clean: str, candidate: Candidate) -> bool:
     return len(rest) < 40 and not any(character.isalnum() for character in rest)
 
 
+def _is_gap(between: str, limit: int) -> bool:
+    """Whether two things with this between them stand in one phrase: little, and neither a number nor an end."""
+    return len(between) <= limit and not re.search(r"[0-9.!?;\n。！？।]", between)
+
+
 def _nearness(gap: float) -> float:
     for limit, value in ((4, 6.0), (14, 5.5), (32, 5.0), (60, 4.0), (100, 3.0), (160, 2.0)):
         if gap <= limit:
             return value
     return 1.0
-
-
-# --- the rules ----------------------------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=1)
-def _rules() -> _Rules:
-    """The data of `code_rules/`, read once per process, at the first message."""
-    found: set[_Phrase] = set()
-    for path in sorted((RULES / "languages").glob("*.json")):
-        language = json.loads(path.read_text(encoding="utf-8"))
-        for kind in KINDS:
-            for entry in language.get(kind, ()):
-                folded = read(entry.strip("*")).folded
-                found.add((folded, entry.startswith("*"), entry.endswith("*"), kind))
-    patterns = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RULES.glob("not_*.json"))]
-    measures = json.loads((RULES / "measures.json").read_text(encoding="utf-8"))
-    connectors = json.loads((RULES / "connectors.json").read_text(encoding="utf-8"))
-    return _Rules(
-        phrases=_by_beginning(found),
-        vetoes=tuple(re.compile(pattern) for rule in patterns for pattern in rule["patterns"]),
-        unit_after=re.compile(r"[ \-]?(?:" + _alternatives(measures["after"]) + ")"),
-        currency_before=re.compile(
-            r"(?<![^\W\d_])(?<!\d)(?<!\d )(?:" + _alternatives(measures["before"]) + r")[.:]?[ ]?$"
-        ),
-        iso_currencies=frozenset(measures["iso_currencies"]),
-        connector=re.compile(r"(?:" + _alternatives(connectors["words"], left=True) + r")[ :]{0,2}$"),
-        imperative=re.compile(r"(?:" + _alternatives(connectors["imperatives"], left=True) + r")[ :]{0,2}$"),
-    )
-
-
-def _by_beginning(found: set[_Phrase]) -> dict[str, list[_Phrase]]:
-    """Phrases by their first characters, the longest first; a bucket also holds those of its shorter keys."""
-    table: dict[str, list[_Phrase]] = {}
-    for phrase in found:
-        table.setdefault(phrase[0][:KEY], []).append(phrase)
-    for key in sorted(table, key=len):
-        for size in range(1, len(key)):
-            table[key] += [phrase for phrase in table.get(key[:size], ()) if len(phrase[0]) == size]
-        table[key].sort(key=lambda entry: (-len(entry[0]), KINDS.index(entry[3]), entry))
-    return table
-
-
-def _alternatives(entries: list[str], *, left: bool = False) -> str:
-    """One pattern for all entries: "min" is a whole word, "минут*" a beginning, "*分*" stands anywhere."""
-    parts = []
-    for entry in sorted(entries, key=len, reverse=True):
-        word = re.escape(read(entry.strip("*")).folded)
-        opening = "" if not left or entry.startswith("*") else r"(?<![^\W\d_])"
-        parts.append(opening + word + ("" if entry.endswith("*") else r"(?![^\W_])"))
-    return "|".join(parts)
