@@ -30,6 +30,8 @@ _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|[\n;。！？।؟۔]")
 _APP_HASH = re.compile(r"(?<!\S)(?=\S*[A-Z])[A-Za-z0-9+/]{11}\s*$")
 _JOINED_LEFT = re.compile(r"[+@_&\\]$|--$|\d[.,:/'*]$|[/*•.…xX]{2} ?$|[^\W\d_][/*•]$")
 _JOINED_RIGHT = re.compile(r"[@_\\]|-+$|[.,:/'*]\d|\*\*|#$")
+_FIRST = re.compile(r"\s*(?:<#>|\[#\]|[\[【(][^\[\]【】()\n]{1,24}[\]】)])?:?\s*$")
+_TITLED = re.compile(r"\s*(?:[^\s\d:]{1,24} ?){1,3}[:\-] ?$")
 _VANITY = re.compile(r"[A-Za-z]{3,}\d{0,4}[kK]?|\d{1,3}[A-Za-z]{3,}")  # SAVE20, 50OFF: made up by people, for a sale
 _NUMERO = re.compile(r"(?<![^\W\d_])(?:n|no|nr|num|nro|br|sz|ref|crt|c|č)[.:] ")  # "order no. 4821": ends no sentence
 _RETRIEVER = re.compile(r"\s*(?:<#>|\[#\])")
@@ -158,6 +160,8 @@ class _Scorer:
 
     def score(self, candidate: Candidate) -> float:
         score = candidate.shape + self._proximity(candidate) + self._surroundings(candidate)
+        if len(candidate.code) == 3 and not self._is_named(candidate):
+            return score - 7.0
         if score < 0 or self._is_labelled(candidate) or (self.offers and _VANITY.fullmatch(candidate.code)):
             return score - 7.0
         return score + self.message_bonus
@@ -182,6 +186,15 @@ class _Scorer:
         joined = re.search(r"[:\-|>)\]】=][ \n]*$", left) or re.match(r"[ \n]*[:\-|(\[【]", right)
         return bool(joined) or (len(candidate.code) == 6 and words <= 2)
 
+    def _standing(self, candidate: Candidate) -> float:
+        """Whether it stands where a message puts its code: "304815 - enter it ...", "Kestrel: 304815. Tell nobody"."""
+        if not candidate.code.isdigit() or not 4 <= len(candidate.code) <= 8:
+            return 0.0
+        left, right = self.message.clean[: candidate.start][-48:], self.message.clean[candidate.end :][:12]
+        first = _FIRST.match(left) and re.match(r" ?[(\-:=]| ?[.,] |\n", right)
+        titled = _TITLED.match(left) and candidate.start <= 48 and re.match(r" ?[.;,!?(\n]|$", right)
+        return (1.5 if len(candidate.code) == 4 else 3.0) if first or titled else 0.0
+
     def _boundaries(self, left: int, right: int) -> int:
         return bisect_left(self.stops, right) - bisect_left(self.stops, left)
 
@@ -199,6 +212,8 @@ class _Scorer:
         before = self.words[kind].before(candidate.start)
         if before is not None:
             best = _nearness(self._distance(before, candidate.start, 8))
+            if "\n" not in self.message.clean[before : candidate.start] and self._boundaries(before, candidate.start):
+                best = min(best, 3.0)  # "Never tell anybody your code. Report fraud on 1930"
         after = self.words[kind].after(candidate.end)
         if after is not None:
             gap = self._distance(candidate.end, after, 30) - 14  # "4821 is your": a few words are usual here
@@ -210,6 +225,14 @@ class _Scorer:
         end = self.words[kind].ends[bisect_left(self.words[kind].starts, start)]
         index = bisect_left(self.begins, end)
         return index < len(self.begins) and self.begins[index] - end <= 3
+
+    def _is_named(self, candidate: Candidate) -> bool:
+        """Whether a word for a code stands right before it; without one, three digits are rather a hotline."""
+        before = self.words["code"].before(candidate.start)
+        if before is not None and candidate.start - before <= 8:
+            return True
+        after = None if self.words["secret"].starts else self.words["code"].after(candidate.end)
+        return after is not None and _is_gap(self.message.clean[candidate.end : after], 12)
 
     def _entered(self, candidate: Candidate) -> float:
         """Whether the message asks to type the candidate in: "enter 4821", "4821 eingeben", "4821を入力"."""
@@ -228,8 +251,7 @@ class _Scorer:
         bonus = 0.0
         if self.alone and candidate.shape >= -0.5 and (candidate.code.isdigit() or 5 <= len(candidate.code) <= 8):
             return 6.0
-        if self.is_bare(candidate):
-            bonus += 3.5
+        bonus += 3.5 if self.is_bare(candidate) else self._standing(candidate)
         if left[-1:] and left[-1] in _OPENING:
             bonus += 1.0
             bonus += 0.5 if right[:1] and right[0] in _CLOSING else 0.0
@@ -256,7 +278,7 @@ class _Scorer:
         if label is not None and label > nearest:
             between = self.message.folded[label : candidate.start]
             between = _NUMERO.sub(" ", between)
-            attached = len(between) <= 24 and not re.search(r"[,;.!?]\s|\n[^\n]*\n|\S *\n|[)\]】]", between)
+            attached = len(between) <= 24 and not re.search(r"^\.\w|[,;.!?]\s|\n[^\n]*\n|\S *\n|[)\]】]", between)
             explained = (
                 code_before is not None
                 and self._boundaries(code_before, candidate.start) == 0
