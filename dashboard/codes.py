@@ -176,7 +176,12 @@ class _Scorer:
     def is_bare(self, candidate: Candidate) -> bool:
         """Whether the message is a name and the candidate only: "61840 - Telegram", "Discord: 880-112"."""
         left, right = self.message.clean[: candidate.start], self.message.clean[candidate.end :]
-        if len(self.begins) > 1 or len(left) + len(right) > 40 or not candidate.code.isdigit() or len(candidate.code) < 4:
+        if (
+            len(self.begins) > 1
+            or len(left) + len(right) > 40
+            or not candidate.code.isdigit()
+            or len(candidate.code) < 4
+        ):
             return False
         named, words = left.strip() or right.strip(), len(left.split()) + len(right.split())
         if re.search(r"[0-9%?!]", left + right) or words > 4 or not named:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 import tracemalloc
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dashboard import code_rules
 from dashboard.codes import find_code
 
 ROOT = Path(__file__).parent.parent
 RULE_FILES = sorted((ROOT / "dashboard" / "code_rules").rglob("*.json"))
+SAMPLE_FILES = sorted((ROOT / "tests" / "samples" / "codes").glob("*.jsonl"))
 LANGUAGE_FILES = [path for path in RULE_FILES if path.parent.name == "languages"]
 
 
@@ -25,31 +28,31 @@ def load(path: Path) -> dict[str, Any]:
     return content
 
 
-def messages() -> list[dict[str, Any]]:
-    """Every message the rules were tuned on: a guard against steps back, no forecast for unseen texts."""
-    lines = (ROOT / "tests" / "samples" / "sms_codes.jsonl").read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines]
+def messages(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-# --- accuracy
+# --- accuracy on samples/codes, whose README says how they came to be: guards against steps back, no forecast
 
 
-def test_at_least_99_of_100_known_codes_are_right_and_at_most_1_of_100_finds_is_false() -> None:
-    rows = messages()
-    with_code = [row for row in rows if row["code"]]
-    without = [row for row in rows if not row["code"]]
-    wrong = [(row["code"], find_code(row["text"]), row["text"]) for row in with_code]
-    wrong = [entry for entry in wrong if entry[0] != entry[1]]
-    false_finds = [(found, row["text"]) for row in without if (found := find_code(row["text"]))]
-    assert len(wrong) <= 0.01 * len(with_code), wrong
-    assert len(false_finds) <= 0.01 * len(without), false_finds
+@pytest.mark.parametrize("path", SAMPLE_FILES, ids=lambda path: path.stem)
+def test_every_known_message_gives_its_code_or_none(path: Path) -> None:
+    wrong = []
+    for row in messages(path):
+        found = find_code(row["text"])
+        if (found not in row["accept"]) if row["accept"] else found:
+            wrong.append((row["lang"], row["expected"], found, row["text"]))
+    assert not wrong
 
 
-def test_the_samples_cover_seventy_languages_and_hundreds_of_messages() -> None:
-    rows = messages()
-    assert len({row["lang"] for row in rows}) >= 70
-    assert sum(bool(row["code"]) for row in rows) >= 200
-    assert sum(not row["code"] for row in rows) >= 150
+def test_the_samples_are_many_in_many_languages_and_of_both_kinds() -> None:
+    rows = [row for path in SAMPLE_FILES for row in messages(path)]
+    with_code = [row for row in rows if row["kind"] == "positive"]
+    assert all(bool(row["accept"]) == (row["kind"] == "positive") for row in rows)
+    assert all(row["expected"] in row["accept"] for row in with_code)
+    assert len(with_code) >= 1000
+    assert len(rows) - len(with_code) >= 700
+    assert len({row["lang"] for row in with_code}) >= 100
 
 
 # --- the rules
@@ -107,6 +110,11 @@ def test_every_pattern_file_says_why_it_exists() -> None:
         ("code A1B2-C3D4 to log in", "A1B2-C3D4"),
         ("Your code is 0013", "0013"),
         ("Signal code: 481516\u2008", "481516"),
+        ("Your code: 4 8 1 5 1 6 è il codice", "481516"),
+        ("613 552 08 is your passcode", "61355208"),
+        ("Your code is K7P-2MX", "K7P-2MX"),
+        ("your code isG-481516", None),
+        ("your code is G-481516for real", None),
     ],
 )
 def test_a_code_comes_back_as_a_person_types_it(text: str, code: str) -> None:
@@ -154,26 +162,57 @@ HOSTILE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("unit", HOSTILE)
-def test_hostile_text_costs_no_more_than_its_length(unit: str) -> None:
+def work(text: str) -> int:
+    """Lines of our own code that run for this text. What a regular expression does inside is not seen here."""
+    lines = 0
+
+    def count(frame: FrameType, event: str, _argument: object) -> Any:
+        nonlocal lines
+        if "code" not in frame.f_code.co_filename.rpartition("/")[2] and "code_rules" not in frame.f_code.co_filename:
+            return None
+        lines += event == "line"
+        return count
+
+    before = sys.gettrace()
+    sys.settrace(count)
+    try:
+        find_code(text)
+    finally:
+        sys.settrace(before)
+    return lines
+
+
+@pytest.mark.parametrize("unit", [*HOSTILE, "Your parcel 48 (room 7) code: ask, +1 555 a@b.example 12/12 or x1. "])
+def test_ten_times_the_text_is_at_most_ten_times_the_work(unit: str) -> None:
     find_code("Your code is 4815")  # the rules are loaded
-    for text in (unit * 10_000, "code: " + unit * 10_000, unit * 5_000 + " code 4815"):
-        cut = text[-10_000:]
-        best = min(_seconds(cut) for _ in range(3))
-        assert best < 0.1  # about 10 ms on an idle core; a quadratic pattern needs seconds
+    short, long = (work((unit * size)[:size]) for size in (1_000, 10_000))
+    assert long <= 12 * short + 2_000
 
 
-def test_ten_times_the_text_takes_about_ten_times_as_long() -> None:
-    text = "Your parcel 48 (room 7) code: ask, +1 555 a@b.example 12/12 or x1. "
-    find_code(text)
-    short, long = (min(_seconds((text * 200)[:size]) for _ in range(5)) for size in (1_000, 10_000))
-    assert long < 40 * short
+def test_no_pattern_hangs_on_hostile_text() -> None:
+    """All of it within two minutes of processor time where some seconds are usual: one quadratic pattern needs more,
+    an exponential one never ends."""
+    script = (
+        "import json, resource, sys; from dashboard.codes import find_code;"
+        "resource.setrlimit(resource.RLIMIT_CPU, (120, 120));"
+        "[find_code(text[-size:]) for unit in json.load(sys.stdin) for size in (11_000, 12_000)"
+        " for text in (unit * 12_000, 'code: ' + unit * 12_000, unit * 12_000 + ' code 4815')]"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, input=json.dumps(HOSTILE), text=True, check=True)
 
 
-def _seconds(text: str) -> float:
-    started = time.process_time()
-    find_code(text)
-    return time.process_time() - started
+PIECES = ["code", "order", "验证码", "رمز", "Ihr ", "٤٨", "😀", "é", "İ", *"0123456789 .,:;-/()[]#@+*%<>\nazAZ"]
+
+
+@given(st.lists(st.sampled_from(PIECES)).map("".join))
+def test_whatever_the_text_it_answers_none_or_something_short(text: str) -> None:
+    found = find_code(text)
+    assert found is None or (found.strip() and len(found) <= 64)
+
+
+@given(st.text(max_size=300), st.integers(0, 999_999))
+def test_a_plain_sentence_with_a_code_is_found_whatever_follows(after: str, number: int) -> None:
+    assert find_code(f"Your verification code is {number:06d}.\n\n{after}")
 
 
 def test_the_rules_are_read_once_and_take_less_than_3_megabytes() -> None:
