@@ -268,6 +268,9 @@ CELERY_BEAT_SCHEDULE = {
 }
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1
 
+# Whether alerts may be sent to machines of our own network: people choose the addresses.
+ALERTS_TO_PRIVATE_NETWORKS = env_bool("ALERTS_TO_PRIVATE_NETWORKS", False)
+
 # Who may read /metrics: who brings the token, and who asks from these networks without a proxy between.
 METRICS_TOKEN = env_secret("METRICS_TOKEN")
 METRICS_NETWORKS = env_networks("METRICS_NETWORKS")

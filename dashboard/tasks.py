@@ -8,6 +8,7 @@ from django.utils import timezone
 from anosim_dashboard.celery import app
 
 from . import retention
+from .alerts import keeping, telling
 from .models import AuditHead, Heartbeat
 from .purchases import changing, sending, settling, sweeping
 from .sync import runs, schedule, single
@@ -26,6 +27,10 @@ def tick() -> None:
         (send_purchase if what == "send" else settle_purchase).apply_async((str(purchase_id),), expires=30)
     for change_id in sweeping.due_changes():
         change_booking.apply_async((change_id,), expires=30)
+    if keeping.is_due(timezone.now()):
+        look_for_alerts.apply_async(expires=keeping.EVERY.total_seconds())
+    for notice_id in telling.due():
+        send_alert.apply_async((notice_id,), expires=telling.LEASE.total_seconds())
     for account_id in retention.due():
         blank_old_texts.apply_async((account_id,), expires=retention.LEASE.total_seconds())
 
@@ -82,3 +87,18 @@ def note_audit_heads() -> None:
     """Beat sends this each midnight: so the ends of the chains of audit events also stand outside of the database."""
     for head in AuditHead.objects.order_by("chain"):
         logger.info("audit head %s", head)
+
+
+@app.task
+def look_for_alerts() -> None:
+    logger.debug("alerts: %s moved", keeping.look())
+
+
+@app.task
+def send_alert(notice_id: int) -> None:
+    logger.info("alert notice %s: %s", notice_id, telling.send(notice_id))
+
+
+@app.task
+def test_alert_channel(channel_id: int) -> None:
+    logger.info("alert channel %s: %s", channel_id, telling.test(channel_id))

@@ -27,17 +27,28 @@ def invite(client: Client, account: Account | None, role: str = "operator", **mo
 
 
 @pytest.fixture
-def by_admin(admin: Any) -> Client:
+def by_admin(admin: Any, confirmed: Any) -> Client:
     client = Client()
     client.force_login(admin)
+    confirmed(client)
     return client
 
 
 @pytest.fixture
-def by_manager(manager: Any) -> Client:
+def by_manager(manager: Any, confirmed: Any) -> Client:
     client = Client()
     client.force_login(manager)
+    confirmed(client)
     return client
+
+
+def test_who_has_not_proved_lately_who_they_are_is_asked_first(
+    by_manager: Client, account: Account, confirmed: Any
+) -> None:
+    confirmed(by_manager, seconds_ago=3600)
+    response = by_manager.post("/invites/", {"account": account.pk, "role": "viewer"})
+    assert response["Location"].startswith("/accounts/confirm/")
+    assert not Invite.objects.exists()
 
 
 def test_the_link_shows_who_invited_and_to_what(client: Client, by_manager: Client, account: Account) -> None:

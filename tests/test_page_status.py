@@ -196,8 +196,8 @@ def test_the_cost_does_not_grow_with_accounts_and_gaps(client: Client, account: 
         more = make_account()
         make_sync_states(more)
         SmsGap.objects.create(account=more, to_at=timezone.now())
-    # Session, person, account ids, versions; then accounts, sync rows, open and lost gaps; the three checks.
-    assert len(statements_of(client, "/panels/status/")) == few == 12
+    # Session, person, account ids, versions; then accounts, sync rows, open and lost gaps, alerts; the three checks.
+    assert len(statements_of(client, "/panels/status/")) == few == 13
     assert len(statements_of(client, "/status/")) == whole_page
     assert whole_reads(statements_of(client, "/status/")) == []
 

@@ -97,7 +97,7 @@ def _snapshot(folder: Path) -> Iterator[str]:
 
 
 def _copy_sqlite(path: Path) -> None:
-    from django.db.backends.sqlite3.base import Database
+    from django.db.backends.sqlite3.base import Database  # type: ignore[attr-defined]
 
     connection.ensure_connection()
     target = Database.connect(str(path))

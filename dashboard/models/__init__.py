@@ -1,4 +1,5 @@
 from .accounts import Account, BalanceReading, Membership
+from .alerts import Alert, AlertChannel, AlertNotice
 from .audit import AuditEvent, AuditHead
 from .bookings import Booking
 from .catalogue import Country, Favourite, Offer, Product
@@ -15,6 +16,9 @@ from .users import User
 
 __all__ = [
     "Account",
+    "Alert",
+    "AlertChannel",
+    "AlertNotice",
     "AuditEvent",
     "AuditHead",
     "BalanceReading",

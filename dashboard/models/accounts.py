@@ -68,6 +68,9 @@ class Account(models.Model):
         "keep SMS texts for (days)", null=True, blank=True, validators=[MinValueValidator(1)]
     )
     retention_due_at = models.DateTimeField(null=True, editable=False)
+    # What needs a hand, as alerts.keeping left it: [{"kind": …, "words": …}], and when it looked last.
+    open_alerts = models.JSONField(default=list, editable=False)
+    alerts_at = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     objects = AccountsQuerySet.as_manager()

@@ -9,9 +9,10 @@ from django.utils import timezone
 class HeartbeatQuerySet(models.QuerySet["Heartbeat"]):
     def beat(self, now: datetime) -> None:
         """Note that a tick of beat came through the broker to a worker and into the database, every few seconds."""
-        if self.filter(pk=1, at__lte=now - Heartbeat.EVERY).update(at=now):
-            return
-        if not self.filter(pk=1).exists():
+        age = self.age(now)
+        if age is not None and age >= Heartbeat.EVERY:
+            self.filter(pk=1).update(at=now)
+        elif age is None:
             Heartbeat.objects.bulk_create([Heartbeat(pk=1, at=now)], ignore_conflicts=True)
 
     def age(self, now: datetime) -> timedelta | None:

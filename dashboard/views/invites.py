@@ -18,6 +18,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from .. import audit
 from ..models import Account, Invite, Membership, User
 from ..sign_in.entering import enter
+from ..sign_in.fresh import confirm_then_go_on, fresh
 from .access import may_administer, may_manage
 from .answering import done
 
@@ -83,6 +84,8 @@ def invites(request: HttpRequest) -> HttpResponse:
     The answer to a POST shows the link, this once.
     """
     user = _inviter(request)
+    if request.method == "POST" and not fresh(request):
+        return confirm_then_go_on(request)
     form = InviteForm(user, request.POST or None)
     link, made = "", None
     if request.method == "POST" and form.is_valid():

@@ -18,6 +18,7 @@ from .. import audit
 from ..local_time import zone_named
 from ..models import User
 from .answering import done
+from .channels import rows_of
 
 THEME_COOKIE_AGE = 365 * 86_400
 
@@ -40,7 +41,7 @@ def personal(request: HttpRequest) -> HttpResponse:
     user = User.objects.get(pk=request.user.pk or 0)
     form = PersonalForm(request.POST or None, instance=user)
     if request.method != "POST" or not form.is_valid():
-        context = {"form": form, "zones": zones(), "themes": User.Theme.choices}
+        context = {"form": form, "zones": zones(), "themes": User.Theme.choices, "channels": rows_of(request)}
         return render(request, "dashboard/settings.html", context, status=422 if form.errors else 200)
     _save(request, form)
     response = done(request, reverse("settings"), "Saved.")

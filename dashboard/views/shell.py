@@ -11,7 +11,7 @@ from django.utils.functional import SimpleLazyObject
 
 from ..live import topics
 from ..live.topics import live_version
-from ..models import Account
+from ..models import Account, Alert
 from ..sync.health import stale_sentences
 from .access import may_administer
 from .doubtful import review_count
@@ -33,7 +33,20 @@ NAVIGATION = (
 PURCHASES = next(at for at, entry in enumerate(NAVIGATION) if entry[0] == "purchases")
 
 # Fields of an account that pages show; never its key.
-SHOWN = ("name", "enabled", "is_demo", "balance_usd", "balance_at", "key_ok", "key_verdict")
+SHOWN = (
+    "name",
+    "enabled",
+    "is_demo",
+    "balance_usd",
+    "balance_at",
+    "key_ok",
+    "key_verdict",
+    "low_balance_usd",
+    "open_alerts",
+)
+
+
+SAID_BY_STALE = (Alert.Kind.KEY_REFUSED, Alert.Kind.SYNC_STALE)
 
 
 @dataclass(frozen=True)
@@ -46,6 +59,16 @@ class Shell:
     panel: dict[str, Any] | None = None
     # All that moves, as it was before the page's data were read: the stream says at its opening if that is still so.
     live_version: str = ""
+
+    @property
+    def alerts(self) -> list[dict[str, str]]:
+        """What needs a hand, and is not said by `stale` already."""
+        told = [alert for account in self.accounts for alert in account.open_alerts]
+        return [alert for alert in told if alert["kind"] not in SAID_BY_STALE]
+
+    @property
+    def balance_is_low(self) -> bool:
+        return any(account.balance_is_low for account in self.accounts)
 
     @property
     def balance(self) -> Decimal | None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import messages
+from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
@@ -17,7 +18,7 @@ from django.views.decorators.http import require_POST, require_safe
 from .. import audit
 from ..health import checks
 from ..live import topics
-from ..models import Account, Purchase, SmsGap, SyncState
+from ..models import Account, Alert, Purchase, SmsGap, SyncState
 from ..sync import schedule
 from ..sync.health import is_stale, stale_at
 from .access import may_administer
@@ -26,6 +27,7 @@ from .panels import Context, Panel
 # Seconds after which the panel is rendered anew though nothing went wrong: successes move no topic.
 ROUND = 20
 MOST_GAPS = 50
+ALERTS_OF = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,7 @@ def _build(request: HttpRequest) -> Context:
     return {
         # The syncs of the accounts stand below, kind by kind.
         "checks": checks([]),
+        "alerts": _alerts(request, now),
         "healths": list(healths.values()),
         "may_administer": may_administer(request.user),
         # Purchases of which nobody knows yet whether they were bought.
@@ -121,6 +124,13 @@ def _gaps(request: HttpRequest) -> list[SmsGap]:
     gaps = SmsGap.objects.visible_to(request.user).order_by("-found_at")
     found = [*gaps.filter(closed_at=None)[:MOST_GAPS], *gaps.filter(lost=True)[:MOST_GAPS]]
     return sorted({gap.pk: gap for gap in found}.values(), key=lambda gap: gap.found_at, reverse=True)
+
+
+def _alerts(request: HttpRequest, now: datetime) -> list[Alert]:
+    """What needs a hand, and what was over within the last days; newest first."""
+    rows = Alert.objects.visible_to(request.user).select_related("account")
+    lately = Q(resolved_at=None) | Q(resolved_at__gt=now - ALERTS_OF)
+    return list(rows.filter(lately).order_by("-opened_at", "-pk")[:MOST_GAPS])
 
 
 def _health(account: Account) -> Health:

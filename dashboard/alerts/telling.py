@@ -1,0 +1,143 @@
+"""Sending an alert to the channels that people chose, by the apprise library. It says what stands, never an SMS."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.mail import send_mail
+from django.core.validators import validate_email
+from django.utils import timezone
+
+from ..encryption import CannotUnseal
+from ..models import AlertChannel, AlertNotice
+
+# A message that takes longer is taken to have failed.
+LEASE = timedelta(minutes=2)
+# Schemes of apprise that would do something on our own machine instead of sending anything.
+LOCAL = frozenset({"dbus", "glib", "gnome", "kde", "macosx", "qt", "syslog", "windows", "file", "includes"})
+SUBJECT = {AlertNotice.What.OPENED: "ANOSIM dashboard", AlertNotice.What.RESOLVED: "ANOSIM dashboard: over"}
+
+logger = logging.getLogger(__name__)
+
+
+class BadAddress(ValueError):
+    """An address that is not taken; the text says why and does not quote it."""
+
+
+def check_address(address: str) -> str:
+    """The address as it is sent to: a mail address, or what apprise takes. Raises BadAddress.
+
+    The server sends to it, so it must not lead back to our own machine or network, where it could reach what only
+    insiders may: names and addresses of other machines out there only, unless ALERTS_TO_PRIVATE_NETWORKS.
+    """
+    import apprise
+
+    address = address.strip()
+    if _is_mail(address):
+        if not settings.MAIL:
+            raise BadAddress(
+                "This dashboard sends no mail (EMAIL_URL). An address such as mailtos://… has its own server."
+            )
+        return address
+    parts = urlsplit(address)
+    if not parts.scheme or parts.scheme.lower() in LOCAL:
+        raise BadAddress("Write a mail address, or as apprise does: mailtos://user:password@mail.example.org.")
+    if not settings.ALERTS_TO_PRIVATE_NETWORKS and _is_private(parts.hostname or ""):
+        raise BadAddress("This leads into a private network. ALERTS_TO_PRIVATE_NETWORKS=1 would allow it.")
+    if apprise.Apprise.instantiate(address) is None:
+        raise BadAddress("Apprise does not know such an address. Its documentation lists the services.")
+    return address
+
+
+def _is_mail(address: str) -> bool:
+    try:
+        validate_email(address)
+    except ValidationError:
+        return False
+    return True
+
+
+def _is_private(host: str) -> bool:
+    try:
+        found = ipaddress.ip_address(host)
+    except ValueError:
+        name = host.lower().rstrip(".")
+        return name == "localhost" or name.endswith((".localhost", ".local", ".internal", ".lan"))
+    return not found.is_global
+
+
+def due() -> list[int]:
+    """Claim the notices to send now; ids."""
+    now = timezone.now()
+    rows = AlertNotice.objects.due(now).order_by("next_try_at")[:50]
+    return [row.pk for row in rows if AlertNotice.objects.claim(row, now + LEASE)]
+
+
+def send(notice_id: int) -> str:
+    """Send one claimed notice; how it went, in a word."""
+    found = AlertNotice.objects.select_related("alert", "channel", "channel__user").filter(pk=notice_id, sent_at=None)
+    notice = found.first()
+    if notice is None:
+        return "gone"
+    if not _still_concerned(notice):
+        AlertNotice.objects.filter(pk=notice.pk).update(next_try_at=None)
+        return "not concerned any more"
+    words = notice.alert.words
+    if notice.what == AlertNotice.What.RESOLVED:
+        words = f"Over since {notice.alert.resolved_at:%d %b %H:%M} UTC. It was: {words}"
+    trouble = deliver(notice.channel, SUBJECT[AlertNotice.What(notice.what)], words)
+    now = timezone.now()
+    if not trouble:
+        AlertNotice.objects.filter(pk=notice.pk).update(sent_at=now, next_try_at=None)
+        return "sent"
+    notice.tries -= 1  # the claim has counted this one
+    AlertNotice.objects.filter(pk=notice.pk).update(**notice.later(now))
+    return f"failed: {trouble}"
+
+
+def deliver(channel: AlertChannel, title: str, body: str) -> str:
+    """Send it now and note on the channel how that went; what went wrong, "" if nothing."""
+    trouble = _deliver(channel, title, body)
+    now = timezone.now()
+    AlertChannel.objects.filter(pk=channel.pk).update(verdict=trouble or "The last message was taken.", verdict_at=now)
+    return trouble
+
+
+def _deliver(channel: AlertChannel, title: str, body: str) -> str:
+    import apprise
+
+    try:
+        # Checked again: what is allowed may have changed since it was stored.
+        address = check_address(channel.address)
+        if _is_mail(address):
+            send_mail(title, body, None, [address])
+            return ""
+        sender = apprise.Apprise()
+        sender.add(address)
+        taken = sender.notify(title=title, body=body, body_format=apprise.NotifyFormat.TEXT)
+    except CannotUnseal:
+        return "No field key opens the stored address."
+    except BadAddress as refused:
+        return str(refused)
+    except Exception as error:  # noqa: BLE001 (of whichever of a hundred plugins; its text could quote the address)
+        logger.warning("An alert channel failed (%s).", type(error).__name__)
+        return "The service could not be reached."
+    return "" if taken else "The service did not take it."
+
+
+def test(channel_id: int) -> str:
+    """Send a first message to a channel that a person has just set up, or asks about; how it went, in a word."""
+    channel = AlertChannel.objects.filter(pk=channel_id).first()
+    if channel is None:
+        return "gone"
+    return deliver(channel, "ANOSIM dashboard", "This is a test: alerts come here from now on.") or "sent"
+
+
+def _still_concerned(notice: AlertNotice) -> bool:
+    user = notice.channel.user
+    return user.is_active and notice.alert.account_id in user.roles
