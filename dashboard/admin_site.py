@@ -61,6 +61,16 @@ class DashboardAdminSite(AdminSite):
             raise Http404
         return HttpResponseRedirect(index)
 
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Our own way, which is limited and on record."""
+        return HttpResponseRedirect(reverse("account_change_password"))
+
+    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """As above."""
+        from .views.sign_in import sign_out
+
+        return sign_out(request)
+
 
 def _is_sensitive(request: HttpRequest) -> bool:
     """Keys, people, roles and caps: all that the panel changes."""
