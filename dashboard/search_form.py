@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
 
 # Between the fields of a document; what is looked for never holds it.
 FIELD_END = "\n"
@@ -68,32 +67,18 @@ def document_of(*fields: str) -> str:
     return FIELD_END.join(form_of(field) for field in fields)
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """Pieces that all have to stand in a document, each at least SHORTEST long. Several: any one of them will do."""
-
-    choices: tuple[tuple[str, ...], ...]
-
-    def __bool__(self) -> bool:
-        """False: there is nothing in it that could be found."""
-        return bool(self.choices)
-
-
-def wanted(typed: str) -> Wanted:
+def wanted(typed: str) -> tuple[str, ...]:
     """What a document must hold to be found by what somebody typed: all that stands between spaces, in any order.
 
-    Digits in groups are one number. A word of one or two characters belongs to its neighbour; alone, two characters
-    begin a word and one is a word.
+    Pieces of at least SHORTEST characters; none where nothing typed could be found. Digits in groups are one number.
+    A word of one or two characters belongs to its neighbour; alone, two characters begin a word and one is a word.
     """
     words = [word for part in typed.split() if (word := " ".join(words_of(part)))]
-    if not words:
-        return Wanted(())
     joined = "".join(words).replace(" ", "")
     if joined.isascii() and joined.isdecimal():
         # "00" before a country is dialled, not stored.
-        numbers = (joined, joined[2:]) if joined.startswith("00") and len(joined) > 2 + SHORTEST else (joined,)
-        return Wanted(tuple((_padded(number),) for number in numbers))
-    return Wanted((tuple(dict.fromkeys(_pieces(words))),))
+        return (_padded(joined[2:] if joined.startswith("00") and len(joined) > 6 else joined),)
+    return tuple(dict.fromkeys(_pieces(words)))
 
 
 def _pieces(words: list[str]) -> list[str]:

@@ -240,7 +240,7 @@ def test_a_search_is_a_fixed_number_of_queries_by_index(
     many: list[Sms], accounts: int, django_assert_max_num_queries: Any
 ) -> None:
     ids = sorted({sms.account_id for sms in many})[:accounts]
-    for typed, queries in (("needle", 4), ("hay", 3), ("absent", 3)):
+    for typed, queries in (("needle", 6), ("hay", 3), ("absent", 5)):
         with django_assert_max_num_queries(queries) as captured:
             rows = Sms.objects.of_accounts(ids).matching(typed).exclude(code="x").for_list()
             page_of(rows, QueryDict("sort=newest"), NEWEST, 5)
@@ -320,7 +320,7 @@ def test_any_part_of_a_text_with_three_letters_finds_it(text: str, data: st.Data
     part = text[first : data.draw(st.integers(first + 3, len(text)))]
     assume(sum(len(word) for word in words_of(part)) >= 3)
     document = document_of(text, "Google", "+4915112345678")
-    assert any(all(piece in document for piece in choice) for choice in wanted(part).choices)
+    assert all(piece in document for piece in wanted(part))
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -328,7 +328,7 @@ def test_any_part_of_a_text_with_three_letters_finds_it(text: str, data: st.Data
 def test_whatever_is_stored_and_typed_the_index_agrees_with_the_text(account: Account, text: str, typed: str) -> None:
     booking = make_booking(account, number="+15550000001")
     sms = make_sms(booking, text, sender="Google")
-    choices = wanted(typed).choices
-    expected = any(all(piece in sms.search_text for piece in choice) for choice in choices)
+    pieces = wanted(typed)
+    expected = bool(pieces) and all(piece in sms.search_text for piece in pieces)
     assert (sms.pk in found(account, typed)) is expected
     sms.delete()

@@ -8,7 +8,6 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from ..search_form import Wanted
 from .accounts import Account
 from .orders import Order
 from .search import SearchField, holding
@@ -51,9 +50,9 @@ class BookingQuerySet(AccountQuerySet["Booking"]):
         bought = Order.objects.filter(purchases__requested_by=user_id).values("pk")
         return self.filter(Q(assignee=user_id) | Q(order__in=bought))
 
-    def noted(self, wanted: Wanted) -> Self:
+    def noted(self, pieces: tuple[str, ...]) -> Self:
         """Bookings whose note holds what is wanted."""
-        return self.exclude(note_search="").filter(holding("note_search", wanted))
+        return self.exclude(note_search="").filter(holding("note_search", pieces))
 
     def update(self, **values: Any) -> int:
         """As everywhere; a note takes its searched form along."""

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import copy
-from contextlib import suppress
-from typing import Any, Self
+from collections.abc import Iterable
+from typing import Any
 
 from django.db import models
 from django.db.models import Q
 from django.db.models.lookups import Lookup
 from django.db.models.sql.where import OR, WhereNode
 
-from ..search_form import Wanted, document_of
+from ..search_form import document_of
 
 # The index of SQLite (../search_index.py): its row numbers grow with the time, and end in the message's id.
 FTS_TABLE = "dashboard_sms_search"
 ID_BITS = 30
 # So many seconds, as a power of two, share the upper part of a row number. Few bits in common make a large index.
 SPAN_BITS = 10
+FTS_KEY = f'"{FTS_TABLE}"."rowid"'
+FTS_ID = f"({FTS_KEY} & {2**ID_BITS - 1})"
 
 
 class SearchField(models.TextField):
@@ -47,66 +48,42 @@ class SearchField(models.TextField):
         return document
 
 
-def holding(field: str, wanted: Wanted) -> Q:
+def holding(field: str, pieces: tuple[str, ...]) -> Q:
     """The condition that the document in `field` holds what is wanted, without any index."""
-    found = Q()
-    for choice in wanted.choices:
-        found |= Q(*((f"{field}__contains", piece) for piece in choice))
-    return found
+    return Q(*((f"{field}__contains", piece) for piece in pieces))
 
 
 class Found(Lookup):
-    """Condition that the document of a message holds what is wanted: `Found(F("search_text"), wanted)`.
+    """Condition that the document of a message holds what is wanted: `Found(F("search_text"), wanted(typed))`.
 
-    PostgreSQL's trigram index serves the plain LIKE. SQLite asks the full-text table for ids; or, when `joined`, the
-    statement has that table among its own, which lets it give the newest first without looking for the rest.
+    PostgreSQL's trigram index serves the plain LIKE. SQLite asks the full-text table for ids, which gives all there
+    are; search_fts.py gives the first ones.
     """
 
     lookup_name = "found"
     prepare_rhs = False
-    joined = False
-    # Row numbers of the joined table that can be among those looked for.
-    rows: tuple[int, int] = (-(2**63), 2**63 - 1)
-    # Only messages of these accounts, where the joined table shall know it; the rows themselves are not asked.
-    accounts: tuple[int, ...] = ()
 
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, Any]:
         column, params = compiler.compile(self.lhs)
-        likes = []
         values: list[Any] = []
-        for choice in self.rhs.choices:
-            likes.append(" AND ".join([f"{column} LIKE %s"] * len(choice)))
-            for piece in choice:
-                values += [*params, f"%{connection.ops.prep_for_like_query(piece)}%"]
-        return f"({' OR '.join(likes)})", values
+        for piece in self.rhs:
+            values += [*params, f"%{connection.ops.prep_for_like_query(piece)}%"]
+        return " AND ".join([f"{column} LIKE %s"] * len(self.rhs)), values
 
     def as_sqlite(self, compiler: Any, connection: Any) -> tuple[str, Any]:
-        own_id = f'{compiler.quote_name_unless_alias(self.lhs.alias)}."id"'
-        key = f'"{FTS_TABLE}"."rowid"'
-        id_of_key = f"({key} & {2**ID_BITS - 1})"
-        asked = f'"{FTS_TABLE}" MATCH %s'
-        if not self.joined:
-            return f'{own_id} IN (SELECT {id_of_key} FROM "{FTS_TABLE}" WHERE {asked})', [self.match]  # noqa: S608
-        return f"{asked} AND {own_id} = {id_of_key} AND {key} BETWEEN %s AND %s", [self.match, *self.rows]
+        asked = f'SELECT {FTS_ID} FROM "{FTS_TABLE}" WHERE "{FTS_TABLE}" MATCH %s'  # noqa: S608
+        return f"{self.own_id(compiler)} IN ({asked})", [match_of(*self.rhs)]
 
-    @property
-    def match(self) -> str:
-        """What is wanted in FTS5's own language: every piece is quoted, so that nothing in it is one of its words."""
-        choices = [" AND ".join(map(_quoted, choice)) for choice in self.rhs.choices]
-        asked = " OR ".join(f"({choice})" for choice in choices)
-        if self.accounts:
-            accounts = " OR ".join(_quoted(account_mark(pk)) for pk in self.accounts)
-            asked = f"({asked}) AND ({accounts})"
-        return asked
-
-    def as_joined(self, rows: tuple[int, int], accounts: tuple[int, ...]) -> Self:
-        clone = copy.copy(self)
-        clone.joined, clone.rows, clone.accounts = True, rows, accounts
-        return clone
+    def own_id(self, compiler: Any) -> str:
+        return f'{compiler.quote_name_unless_alias(self.lhs.alias)}."id"'
 
 
-def _quoted(piece: str) -> str:
-    return '"' + piece.replace('"', '""') + '"'
+def match_of(*pieces: str, any_of: Iterable[str] = ()) -> str:
+    """All the pieces, and any of those, in FTS5's language: all quoted, so that nothing is one of its words."""
+    parts = [f'"{piece}"' for piece in pieces]
+    if marks := [f'"{mark}"' for mark in any_of]:
+        parts.append(f"({' OR '.join(marks)})")
+    return " AND ".join(parts)
 
 
 def account_mark(pk: int) -> str:
@@ -114,31 +91,22 @@ def account_mark(pk: int) -> str:
     return "".join(chr(0xE000 + (pk >> shift & 0xFFF)) for shift in (24, 12, 0))
 
 
-def place_of_search(where: Any) -> tuple[list[Any], int]:
-    """Where among the conditions the search stands: Found itself, or its alternative with the noted bookings.
-
-    The list of conditions and the place in it, which may be written. Raises LookupError if there is none.
-    """
-    for place, child in enumerate(where.children):
-        if isinstance(child, Found):
-            return where.children, place
-        if isinstance(child, WhereNode):
-            if child.connector == OR and any(isinstance(each, Found) for each in child.children):
-                return where.children, place
-            with suppress(LookupError):
-                return place_of_search(child)
-    raise LookupError("these rows are not searched")
-
-
 def halves(rows: Any) -> list[Any]:
     """The rows found by their text, then, if any booking's note holds what is wanted, those found by that."""
-    conditions, place = place_of_search(rows.query.where)
-    if isinstance(conditions[place], Found):
-        return [rows]
+    place, width = _alternative(rows)
     parts = []
-    for number in range(len(conditions[place].children)):
+    for number in range(width):
         part = rows.all()
-        conditions, place = place_of_search(part.query.where)
+        conditions = part.query.where.children
         conditions[place] = conditions[place].children[number]
         parts.append(part)
-    return parts
+    return parts or [rows]
+
+
+def _alternative(rows: Any) -> tuple[int, int]:
+    """Where among the conditions "by text or by note" stands, and how many are in it: 0 if there is none."""
+    for place, child in enumerate(rows.query.where.children):
+        is_choice = isinstance(child, WhereNode) and child.connector == OR
+        if is_choice and any(isinstance(each, Found) for each in child.children):
+            return place, len(child.children)
+    return 0, 0

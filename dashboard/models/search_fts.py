@@ -10,41 +10,110 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+from django.db import connections
 from django.db.models import lookups
 from django.db.models.expressions import Col
 from django.db.models.sql.where import AND, WhereNode
 
-from .search import FTS_TABLE, ID_BITS, SPAN_BITS, halves, place_of_search
+from .search import FTS_ID, FTS_KEY, FTS_TABLE, ID_BITS, SPAN_BITS, Found, account_mark, halves, match_of
+
+# A trigram's newest messages are counted up to so many, to learn which trigrams are rare.
+COUNTED = 400
+TRIGRAMS = 24
+# So many messages with the rare trigrams are read, to see whether they hold the rest as well.
+READ = 3000
+
+
+class Joined(Found):
+    """The same condition for a statement that has the full-text table among its own; `asked` is FTS5's language.
+
+    `checked`: the table is asked for less than is wanted, and the documents for the rest.
+    """
+
+    asked: str
+    rows: tuple[int, int]
+    checked: tuple[Found, ...]
+
+    def as_sqlite(self, compiler: Any, connection: Any) -> tuple[str, Any]:
+        conditions = [f'"{FTS_TABLE}" MATCH %s', f"{self.own_id(compiler)} = {FTS_ID}", f"{FTS_KEY} BETWEEN %s AND %s"]
+        values = [self.asked, *self.rows]
+        for each in self.checked:
+            sql, params = each.as_sql(compiler, connection)
+            conditions.append(sql)
+            values += params
+        return " AND ".join(conditions), values
 
 
 def first_ids(rows: Any, *, backwards: bool, limit: int) -> list[int]:
     """Ids of the first messages of a search by (received_at, id), the last ones first if `backwards`."""
-    text, *notes = halves(rows)
+    found: set[tuple[datetime, int]] = set()
+    order = ("-received_at", "-id") if backwards else ("received_at", "id")
+    for half in halves(rows):
+        if any(isinstance(child, Found) for child in half.query.where.children):
+            found |= set(_first(half, backwards, limit))
+        else:
+            found |= set(half.order_by(*order).values_list("received_at", "pk")[:limit])
+    return [pk for _, pk in sorted(found, reverse=backwards)[:limit]]
+
+
+def _first(rows: Any, backwards: bool, limit: int) -> list[tuple[datetime, int]]:
     found: list[tuple[datetime, int]] = []
-    for received_at, pk in _in_order(text, backwards, limit):
+    for received_at, pk in _in_order(rows, backwards, limit):
         # Row numbers know the time by spans: the one in which the page ends is read to its end.
         if len(found) >= limit and _span(received_at) != _span(found[-1][0]):
             break
         found.append((received_at, pk))
-    order = ("-received_at", "-id") if backwards else ("received_at", "id")
-    for half in notes:
-        found += half.order_by(*order).values_list("received_at", "pk")[:limit]
-    return [pk for _, pk in sorted(set(found), reverse=backwards)[:limit]]
+    return found
 
 
 def _in_order(rows: Any, backwards: bool, chunk: int) -> Iterator[tuple[datetime, int]]:
     rows = rows.extra(tables=[FTS_TABLE], order_by=[f"{'-' if backwards else ''}{FTS_TABLE}.rowid"])  # noqa: S610
-    conditions, place = place_of_search(rows.query.where)
-    conditions[place] = conditions[place].as_joined(_rows_within(rows.query.where), rows.account_ids or ())
+    conditions = rows.query.where.children
+    wanted = tuple(child for child in conditions if isinstance(child, Found))
+    joined = Joined(wanted[0].lhs, wanted[0].rhs)
+    joined.rows = _rows_within(rows.query.where)
+    joined.asked, joined.checked = _plan(wanted, rows.account_ids or (), connections[rows.db])
+    conditions[:] = [joined, *(child for child in conditions if not isinstance(child, Found))]
     found: Iterator[tuple[datetime, int]] = rows.values_list("received_at", "pk").iterator(chunk_size=chunk)
     return found
+
+
+def _plan(wanted: tuple[Found, ...], accounts: tuple[int, ...], connection: Any) -> tuple[str, tuple[Found, ...]]:
+    """What to ask the full-text table, and what of it to check in the documents.
+
+    The table finds a long piece by walking the lists of all its trigrams: those of +49 152 hold every message. So it
+    is asked for the rarest two alone, if few enough messages have both.
+    """
+    pieces = [piece for each in wanted for piece in each.rhs]
+    marks = [account_mark(pk) for pk in accounts]
+    whole = match_of(*pieces, any_of=marks)
+    trigrams = list(dict.fromkeys(piece[at : at + 3] for piece in pieces for at in range(len(piece) - 2)))
+    if len(trigrams) < 3:
+        return whole, ()
+    with connection.cursor() as cursor:
+        rare = match_of(*_rarest(trigrams, cursor), any_of=marks)
+        some = f"SELECT 1 FROM {FTS_TABLE} WHERE {FTS_TABLE} MATCH %s LIMIT {READ}"  # noqa: S608
+        cursor.execute(f"SELECT COUNT(*) FROM ({some})", [rare])  # noqa: S608
+        return (rare, wanted) if cursor.fetchone()[0] < READ else (whole, ())
+
+
+def _rarest(trigrams: list[str], cursor: Any) -> list[str]:
+    """The two with the fewest messages, or whose newest messages go back furthest."""
+    some = trigrams[:: len(trigrams) // TRIGRAMS + 1]
+    newest = f"SELECT rowid FROM {FTS_TABLE} WHERE {FTS_TABLE} MATCH %s ORDER BY rowid DESC LIMIT {COUNTED}"  # noqa: S608
+    cursor.execute(
+        " UNION ALL ".join(f"SELECT {at}, COUNT(*), MIN(rowid) FROM ({newest})" for at in range(len(some))),  # noqa: S608
+        [match_of(each) for each in some],
+    )
+    ranked = sorted((count, oldest or 0, at) for at, count, oldest in cursor.fetchall())
+    return [some[at] for _, _, at in ranked[:2]]
 
 
 def _span(moment: datetime) -> int:
     return int(moment.timestamp() // 1) >> SPAN_BITS
 
 
-def _rows_within(where: WhereNode) -> tuple[int, int]:
+def _rows_within(where: Any) -> tuple[int, int]:
     """First and last row number of the time that the conditions leave: what lies before a cursor is not read again."""
     first, last = -(2**63), 2**63 - 1
     child: Any

@@ -1,0 +1,236 @@
+"""The search over a small and a large archive, on SQLite and on PostgreSQL: the statements alone, and the inbox page.
+
+Each database and size is measured in a process of its own. PostgreSQL is the server of `--postgresql`, in which
+databases are made and dropped, or a cluster started for this measurement where its programs are installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+from .figures import BASE_DIR, Figure, Report, main
+
+QUESTION = "Search: a thousand and a million SMS in a dozen languages, on both databases"
+LIMIT_MS = 100
+SAME = 1.2
+# What is typed, and other filters of the page.
+SEARCHES = {
+    "no search": "",
+    "a word of many messages": "q=code",
+    "part of a word": "q=erificat",
+    "two words": "q=code+verification",
+    "Cyrillic": "q=подтвержд",
+    "Chinese, two characters": "q=验证",
+    "Chinese, one character": "q=码",
+    "Arabic": "q=التحقق",
+    "a whole number": "q=%2B49+152+000+000+42",
+    "a code, six digits": "q=482913",
+    "four digits": "q=4829",
+    "a note": "q=testkonto",
+    "a note of many bookings": "q=магазин",
+    "no such word": "q=xylophon",
+    "no such text, of common words": "q=code+montag+tu+verificación+nowak",
+    "no such phrase, of common parts": "q=verification+code%2Cyour",
+    "a word, only with a code": "q=termin&code=1",
+    "a word, one service": "q=code&service=Amazon",
+    "a word, a year ago": "q=code&to={year_ago}",
+    "a word, oldest first": "q=code&sort=oldest",
+}
+
+
+def measure(report: Report, options: argparse.Namespace) -> None:
+    if options.child:
+        _measure_here(report, options)
+        return
+    sizes = options.sizes[:1] if options.quick else options.sizes
+    for database in options.databases:
+        with _database(database, options.postgresql) as environment:
+            found = [_child(report, database, size, environment(size), options.rounds) for size in sizes]
+        if len(found) > 1:
+            for name in found[-1]:
+                ratio = found[-1][name] / found[0][name]
+                title = f"{database}, {name}: {sizes[-1]:,} against {sizes[0]:,}"
+                report.add(title, ratio, "x", SAME if name.endswith("page") else None)
+
+
+@contextlib.contextmanager
+def _database(database: str, server: str) -> Iterator[Callable[[int], dict[str, str]]]:
+    """Gives a function that makes an empty database for a size, as the environment that names it."""
+    folder = Path(tempfile.mkdtemp(prefix="bench-search-"))
+    folder.chmod(0o755)
+    started = ""
+    try:
+        if database == "postgresql" and not server:
+            server = started = _start_cluster(folder)
+
+        def environment(size: int) -> dict[str, str]:
+            data = folder / str(size)
+            data.mkdir()
+            if database == "sqlite":
+                return {"DATA_DIR": str(data), "DATABASE_URL": ""}
+            name = f"bench_search_{size}"
+            for statement in (f"DROP DATABASE IF EXISTS {name}", f"CREATE DATABASE {name}"):
+                _on_server(server, statement)
+            return {"DATA_DIR": str(data), "DATABASE_URL": server.rsplit("/", 1)[0] + f"/{name}"}
+
+        yield environment
+    finally:
+        if started:
+            _as_postgres(_program("pg_ctl"), "-D", str(folder / "cluster"), "-m", "immediate", "stop")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _on_server(server: str, statement: str) -> None:
+    import psycopg
+
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(statement)  # type: ignore[arg-type]
+
+
+def _program(name: str) -> str:
+    places = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+    found = shutil.which(name) or (str(places[-1]) if places else None)
+    if found is None:
+        sys.exit(f"{name} is not installed: give --postgresql URL, or --databases sqlite")
+    return found
+
+
+def _as_postgres(*command: str) -> None:
+    """PostgreSQL's programs refuse to work for root."""
+    user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    subprocess.run([*user, *command], check=True, cwd="/", stdout=subprocess.DEVNULL)
+
+
+def _start_cluster(folder: Path) -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    data = folder / "cluster"
+    data.mkdir()
+    if os.geteuid() == 0:
+        shutil.chown(data, "postgres")
+    _as_postgres(_program("initdb"), "-D", str(data), "-U", "bench", "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8")
+    settings = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c max_wal_size=4GB"
+    _as_postgres(_program("pg_ctl"), "-D", str(data), "-l", str(data / "log"), "-w", "-o", settings, "start")
+    return f"postgresql://bench@127.0.0.1:{port}/postgres"
+
+
+def _child(report: Report, database: str, size: int, environment: dict[str, str], rounds: int) -> dict[str, float]:
+    """Fill and measure in a process of its own; medians by name."""
+    out = Path(environment["DATA_DIR"], "figures.json")
+    command = [sys.executable, "-m", "bench.search", "--child", database, "--sizes", str(size), "--out", str(out)]
+    variables = {**os.environ, "REDIS_URL": "", "DJANGO_SETTINGS_MODULE": "anosim_dashboard.settings", **environment}
+    subprocess.run([*command, "--rounds", str(rounds)], cwd=BASE_DIR, env=variables, check=False)
+    found = json.loads(out.read_text())
+    report.remarks += found["remarks"]
+    medians = {}
+    for fields in found["figures"]:
+        figure = Figure(**{name: value for name, value in fields.items() if name != "verdict"})
+        report.figures.append(figure)
+        if figure.name.endswith(", median"):
+            medians[figure.name.removesuffix(", median").split(": ", 1)[1]] = figure.value
+    return medians
+
+
+def _measure_here(report: Report, options: argparse.Namespace) -> None:
+    import django
+
+    django.setup()
+    from django.conf import settings
+    from django.contrib.staticfiles.storage import StaticFilesStorage
+    from django.test import Client
+
+    from dashboard.models import Membership, User
+
+    from .fill import fill
+
+    settings.ALLOWED_HOSTS = ["testserver"]
+    storage = f"{StaticFilesStorage.__module__}.{StaticFilesStorage.__qualname__}"
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": storage}}
+    (size,) = options.sizes
+    big_and_small = fill(size, small=True)
+    title = f"{options.child} {size:,}"
+    for name, accounts in (("", big_and_small), (", of a small account", big_and_small[:1])):
+        user = User.objects.create_user(f"bench{name}")
+        Membership.objects.bulk_create(Membership(user=user, account=each, role="viewer") for each in accounts)
+        client = Client()
+        client.force_login(user)
+        searches = SEARCHES if not name else {key: SEARCHES[key] for key in ("a word of many messages", "no such word")}
+        for search, query in searches.items():
+            _one(report, f"{title}: {search}{name}", client, query, options.rounds)
+
+
+def _one(report: Report, title: str, client: Any, query: str, rounds: int) -> None:
+    """The statements of the list alone, the page, and the second page."""
+    url = "/inbox/?" + query.format(year_ago=time.strftime("%Y-%m-%d", time.gmtime(time.time() - 365 * 86400)))
+    queries, content = _asked(client, url)
+    rows = content.count('<li class="sms"')
+    report.remark(f"{title}: {queries} queries, {rows} rows")
+    older = re.search(r'href="(/inbox/\?[^"]*after=[^"]*)"', content)
+    second = unescape(older.group(1)) if older else ""
+    alone = _statements(client, url)
+    times: dict[str, list[float]] = {}
+    for _ in range(rounds):
+        times.setdefault("list alone", []).append(_timed(alone))
+        times.setdefault("page", []).append(_timed(lambda: client.get(url)))
+        if second:
+            times.setdefault("second page", []).append(_timed(lambda: client.get(second)))
+    for name, series in times.items():
+        report.add_series(f"{title}, {name}", series, "ms", p95=LIMIT_MS)
+
+
+def _asked(client: Any, url: str) -> tuple[int, str]:
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    with CaptureQueriesContext(connection) as captured:
+        response = client.get(url)
+    assert response.status_code == 200, url
+    return len(captured), response.content.decode()
+
+
+def _statements(client: Any, url: str) -> Callable[[], Any]:
+    """A call that asks the database for the page's messages and does nothing else."""
+    from django.test import RequestFactory
+
+    from dashboard.models import User
+    from dashboard.views import inbox
+    from dashboard.views.paging import page_of
+
+    request = RequestFactory().get(url)
+    request.user = User.objects.get(pk=client.session["_auth_user_id"])
+    assert request.user.visible_account_ids  # asked once, as a request does
+    return lambda: page_of(inbox.found(request).for_list(), request.GET, inbox.SORTS)
+
+
+def _timed(act: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    act()
+    return (time.perf_counter() - began) * 1000
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    databases = ("sqlite", "postgresql")
+    parser.add_argument("--databases", nargs="+", choices=databases, default=databases, help="which (both)")
+    parser.add_argument("--postgresql", default="", metavar="URL", help="a server where databases may be made")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 1_000_000], help="messages (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=40, help="calls of each page (%(default)s)")
+    parser.add_argument("--child", default="", help=argparse.SUPPRESS)
+
+
+if __name__ == "__main__":
+    main(QUESTION, measure, options)
