@@ -45,7 +45,7 @@ SEARCHES = {
     "no such word": "q=xylophon",
     "no such text, of common words": "q=code+montag+tu+verificación+nowak",
     "no such phrase, of common parts": "q=verification+code%2Cyour",
-    "a word, only with a code": "q=termin&code=1",
+    "a word, only with a code": "q=code&code=1",
     "a word, one service": "q=code&service=Amazon",
     "a word, a year ago": "q=code&to={year_ago}",
     "a word, oldest first": "q=code&sort=oldest",

@@ -91,6 +91,11 @@ def account_mark(pk: int) -> str:
     return "".join(chr(0xE000 + (pk >> shift & 0xFFF)) for shift in (24, 12, 0))
 
 
+def founds(rows: Any) -> tuple[Found, ...]:
+    """The conditions of this kind that every row has to meet."""
+    return tuple(child for child in rows.query.where.children if isinstance(child, Found))
+
+
 def halves(rows: Any) -> list[Any]:
     """The rows found by their text, then, if any booking's note holds what is wanted, those found by that."""
     place, width = _alternative(rows)

@@ -15,13 +15,13 @@ from django.db.models import lookups
 from django.db.models.expressions import Col
 from django.db.models.sql.where import AND, WhereNode
 
-from .search import FTS_ID, FTS_KEY, FTS_TABLE, ID_BITS, SPAN_BITS, Found, account_mark, halves, match_of
+from .search import FTS_ID, FTS_KEY, FTS_TABLE, ID_BITS, SPAN_BITS, Found, account_mark, founds, match_of
 
 # A trigram's newest messages are counted up to so many, to learn which trigrams are rare.
 COUNTED = 400
 TRIGRAMS = 24
-# So many messages with the rare trigrams are read, to see whether they hold the rest as well.
-READ = 3000
+# So many messages with the rarest trigrams are read, to see whether they hold the rest as well.
+READ = 5000
 
 
 class Joined(Found):
@@ -45,31 +45,19 @@ class Joined(Found):
 
 
 def first_ids(rows: Any, *, backwards: bool, limit: int) -> list[int]:
-    """Ids of the first messages of a search by (received_at, id), the last ones first if `backwards`."""
-    found: set[tuple[datetime, int]] = set()
-    order = ("-received_at", "-id") if backwards else ("received_at", "id")
-    for half in halves(rows):
-        if any(isinstance(child, Found) for child in half.query.where.children):
-            found |= set(_first(half, backwards, limit))
-        else:
-            found |= set(half.order_by(*order).values_list("received_at", "pk")[:limit])
-    return [pk for _, pk in sorted(found, reverse=backwards)[:limit]]
-
-
-def _first(rows: Any, backwards: bool, limit: int) -> list[tuple[datetime, int]]:
+    """Ids of the first messages found by their text, by (received_at, id), the last ones first if `backwards`."""
     found: list[tuple[datetime, int]] = []
     for received_at, pk in _in_order(rows, backwards, limit):
         # Row numbers know the time by spans: the one in which the page ends is read to its end.
         if len(found) >= limit and _span(received_at) != _span(found[-1][0]):
             break
         found.append((received_at, pk))
-    return found
+    return [pk for _, pk in sorted(found, reverse=backwards)[:limit]]
 
 
 def _in_order(rows: Any, backwards: bool, chunk: int) -> Iterator[tuple[datetime, int]]:
     rows = rows.extra(tables=[FTS_TABLE], order_by=[f"{'-' if backwards else ''}{FTS_TABLE}.rowid"])  # noqa: S610
-    conditions = rows.query.where.children
-    wanted = tuple(child for child in conditions if isinstance(child, Found))
+    wanted, conditions = founds(rows), rows.query.where.children
     joined = Joined(wanted[0].lhs, wanted[0].rhs)
     joined.rows = _rows_within(rows.query.where)
     joined.asked, joined.checked = _plan(wanted, rows.account_ids or (), connections[rows.db])
@@ -82,31 +70,35 @@ def _plan(wanted: tuple[Found, ...], accounts: tuple[int, ...], connection: Any)
     """What to ask the full-text table, and what of it to check in the documents.
 
     The table finds a long piece by walking the lists of all its trigrams: those of +49 152 hold every message. So it
-    is asked for the rarest two alone, if few enough messages have both.
+    is asked for the rarest trigram and its neighbours alone, if few enough messages have these.
     """
     pieces = [piece for each in wanted for piece in each.rhs]
     marks = [account_mark(pk) for pk in accounts]
     whole = match_of(*pieces, any_of=marks)
-    trigrams = list(dict.fromkeys(piece[at : at + 3] for piece in pieces for at in range(len(piece) - 2)))
-    if len(trigrams) < 3:
+    # Each trigram, and the five characters of its piece of which it is the middle, or near it.
+    around = {
+        piece[at : at + 3]: piece[(first := max(0, min(at - 1, len(piece) - 5))) : first + 5]
+        for piece in pieces
+        for at in range(len(piece) - 2)
+    }
+    if len(around) < 3:
         return whole, ()
     with connection.cursor() as cursor:
-        rare = match_of(*_rarest(trigrams, cursor), any_of=marks)
+        rare = match_of(around[_rarest(list(around), cursor)], any_of=marks)
         some = f"SELECT 1 FROM {FTS_TABLE} WHERE {FTS_TABLE} MATCH %s LIMIT {READ}"  # noqa: S608
         cursor.execute(f"SELECT COUNT(*) FROM ({some})", [rare])  # noqa: S608
         return (rare, wanted) if cursor.fetchone()[0] < READ else (whole, ())
 
 
-def _rarest(trigrams: list[str], cursor: Any) -> list[str]:
-    """The two with the fewest messages, or whose newest messages go back furthest."""
+def _rarest(trigrams: list[str], cursor: Any) -> str:
+    """The one with the fewest messages, or whose newest messages go back furthest."""
     some = trigrams[:: len(trigrams) // TRIGRAMS + 1]
     newest = f"SELECT rowid FROM {FTS_TABLE} WHERE {FTS_TABLE} MATCH %s ORDER BY rowid DESC LIMIT {COUNTED}"  # noqa: S608
     cursor.execute(
         " UNION ALL ".join(f"SELECT {at}, COUNT(*), MIN(rowid) FROM ({newest})" for at in range(len(some))),  # noqa: S608
         [match_of(each) for each in some],
     )
-    ranked = sorted((count, oldest or 0, at) for at, count, oldest in cursor.fetchall())
-    return [some[at] for _, _, at in ranked[:2]]
+    return some[min((count, oldest or 0, at) for at, count, oldest in cursor.fetchall())[2]]
 
 
 def _span(moment: datetime) -> int:

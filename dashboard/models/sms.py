@@ -48,17 +48,24 @@ class SmsQuerySet(AccountQuerySet["Sms"]):
         rows.is_searched = True
         return rows
 
-    def by_account(self) -> list[Self]:
-        """As everywhere; and what is found by text and by note apart, each by the index that serves it."""
-        parts = super().by_account()
-        return [half for part in parts for half in search.halves(part)] if self.is_searched else parts
-
-    def first_ids(self, columns: tuple[str, ...], limit: int) -> list[int] | None:
-        """SQLite's full-text table gives the first rows of a search by itself, of whichever accounts."""
+    def parts(self, columns: tuple[str, ...], limit: int) -> list[Self]:
+        """Of a search: what is found by text and by note apart, each by the index that serves it."""
+        if not self.is_searched:
+            return self.by_account()
+        text, *by_note = search.halves(self)
+        noted = [part for half in by_note for part in half.by_account()]
         by_time = columns in (("-received_at", "-id"), ("received_at", "id"))
-        if not (self.is_searched and by_time and connections[self.db].vendor == "sqlite"):
-            return None
-        return search_fts.first_ids(self, backwards=columns[0].startswith("-"), limit=limit)
+        if connections[self.db].vendor != "sqlite" or not by_time or not search.founds(text):
+            return [*text.by_account(), *noted]
+        ids = search_fts.first_ids(text, backwards=columns[0].startswith("-"), limit=limit)
+        # Nothing found is no part, unless it is the only one.
+        return [*([self._known(ids)] if ids or not noted else []), *noted]
+
+    def _known(self, ids: list[int]) -> Self:
+        """The same columns of just these rows, without asking all the conditions again."""
+        rows = self.all()
+        rows.query.clear_where()
+        return rows.filter(pk__in=ids)
 
     def _clone(self) -> Self:
         clone = super()._clone()

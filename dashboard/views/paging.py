@@ -127,11 +127,12 @@ def first_rows(queryset: QuerySet[Any], columns: tuple[str, ...], limit: int) ->
 
     Of several accounts it joins the first rows of each: so it never sorts more than those (see by_account).
     """
-    parts = queryset.by_account() if isinstance(queryset, AccountQuerySet) else [queryset]
-    firsts: Any = queryset.first_ids(columns, limit) if isinstance(queryset, AccountQuerySet) else None
-    if firsts is not None or len(parts) > 1:
+    parts = queryset.parts(columns, limit) if isinstance(queryset, AccountQuerySet) else [queryset]
+    if len(parts) == 1:
+        queryset = parts[0]
+    else:
         try:
-            firsts = _ids_of_each(parts, columns, limit) if firsts is None else firsts
+            firsts = _ids_of_each(parts, columns, limit)
         except EmptyResultSet:  # the conditions can hold for no row at all
             return []
         # The conditions held in the parts. Said again, they would tempt SQLite to walk another index.
