@@ -6,8 +6,10 @@ import re
 import secrets
 from collections.abc import Callable
 from contextvars import ContextVar
+from typing import TYPE_CHECKING
 
-from django.http import HttpRequest, HttpResponse
+if TYPE_CHECKING:  # beat has this module for its log lines, and does without Django's requests
+    from django.http import HttpRequest, HttpResponse
 
 HEADER = "X-Request-ID"
 # What a proxy in front may say; anything else would be somebody's text in our logs.
@@ -18,6 +20,11 @@ _current: ContextVar[str] = ContextVar("request_id", default="")
 def current() -> str:
     """The id of the request that is being answered; empty outside of one."""
     return _current.get()
+
+
+def adopt(mine: str) -> None:
+    """Work on under this id: what a task does is told by the id of the request that handed it out."""
+    _current.set(mine)
 
 
 class RequestIdMiddleware:

@@ -278,15 +278,27 @@ METRICS_NETWORKS = env_networks("METRICS_NETWORKS")
 LOG_LEVEL = env("LOG_LEVEL", "INFO").upper()
 if LOG_LEVEL not in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"):
     raise BadEnvironment(f"LOG_LEVEL must be DEBUG, INFO, WARNING, ERROR or CRITICAL, not {LOG_LEVEL!r}.")
+LOG_FORMAT = env("LOG_FORMAT", "plain")
+if LOG_FORMAT not in ("plain", "json"):
+    raise BadEnvironment(f"LOG_FORMAT must be plain or json, not {LOG_FORMAT!r}.")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"redact": {"()": "anosim_dashboard.redaction.RedactSecrets"}},
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["redact"]}},
+    "filters": {
+        "redact": {"()": "anosim_dashboard.redaction.RedactSecrets"},
+        "request_id": {"()": "anosim_dashboard.log_lines.RequestId"},
+    },
+    "formatters": {
+        "plain": {"()": "anosim_dashboard.log_lines.PlainLine"},
+        "json": {"()": "anosim_dashboard.log_lines.JsonLine"},
+    },
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["redact", "request_id"]}
+    },
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
         "django": {"level": LOG_LEVEL, "propagate": True, "handlers": []},
+        "uvicorn": {"level": "WARNING" if LOG_LEVEL == "INFO" else LOG_LEVEL},
         "django.server": {"level": LOG_LEVEL, "propagate": True, "handlers": []},
         # SQL with its values has no place in a log, whatever the level.
         "django.db.backends": {"level": "INFO"},

@@ -6,6 +6,7 @@ one deadline for all of it, and a limit on the size of the body.
 """
 
 import http.client
+import logging
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -24,6 +25,8 @@ USER_AGENT = "anosim-dashboard/1.0"
 CONNECT_SECONDS = 5.0
 CHUNK = 65_536
 READ_CONNECTIONS = 4
+
+logger = logging.getLogger(__name__)
 
 _FAULTS = (requests.RequestException, HTTPError, http.client.HTTPException, OSError, ValueError)
 
@@ -96,6 +99,7 @@ class Wire:
                 verify=True,
             )
             body = self._read(response)
+            self._log(method, path, str(response.status_code), ends - seconds)
             return Answer(self.host, response.status_code, response.headers, body, self._key.hide)
         except NotConnected as error:
             failure = NotSent(self._why_not_connected(error.cause))
@@ -108,7 +112,13 @@ class Wire:
                 response.close()
             if fresh:
                 adapter.close()
+        self._log(method, path, type(failure).__name__, ends - seconds)
         raise failure
+
+    def _log(self, method: str, path: str, how: str, begun: float) -> None:
+        """A line for each call: at INFO what changes something, at DEBUG the reads, of which there are many."""
+        level = logging.DEBUG if method == "GET" else logging.INFO
+        logger.log(level, "%s %s: %s after %.2f s", method, path, how, time.monotonic() - begun)
 
     def _request(self, method: str, path: str, query: Mapping[str, int], fresh: bool) -> requests.PreparedRequest:
         url = self._base_url + path + (f"?{urlencode(query)}" if query else "")
