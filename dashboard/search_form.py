@@ -11,14 +11,15 @@ import unicodedata
 
 # Between the fields of a document; what is looked for never holds it.
 FIELD_END = "\n"
+# Between words: a letter that is in no word (a click of Khoisan languages). PostgreSQL takes its trigrams word by word,
+# and so does not see them across a space: whoever looks for "on code" would get every message with "code".
+SPACE = "\u01c0"
 SHORTEST = 3
 # Letters with a stroke or without a dot, which Unicode does not take apart.
 _PLAIN = str.maketrans("ıłøđħ", "ilodh")
 _SYMBOLS = 0x20A0  # the euro and all after it: currencies, arrows, pictures
-# Chinese, Japanese, Korean, and symbols: each character stands alone, so that one or two can be found.
-_ALONE = re.compile(
-    "[\u20a0-\u2bff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U0001f000-\U0001faff\U00020000-\U0003ffff]"
-)
+# Chinese, Japanese and Korean have no spaces: each character stands alone, so that one or two can be found.
+_ALONE = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]")
 _GROUPED_DIGITS = re.compile(r"[0-9]+(?: [0-9]+)+")
 
 
@@ -29,11 +30,13 @@ class _Table(dict[int, str | None]):
         char = chr(point)
         kind = unicodedata.category(char)
         found: str | None = " "
-        if kind == "Cf" or char == "\u0640" or unicodedata.combining(char):
+        if kind == "Cf" or point == 0x640 or 0xFE00 <= point <= 0xFE0F or unicodedata.combining(char):
             found = None  # invisible characters, the Arabic stretching line, accents and vowel points
         elif kind == "Nd":
             found = str(unicodedata.decimal(char))
-        elif kind[0] in "LNM" or (kind in ("So", "Sc") and point >= _SYMBOLS):
+        elif kind in ("So", "Sc") and point >= _SYMBOLS:
+            found = f" u{point:x} "  # indexes know letters only
+        elif kind[0] in "LNM" and char != SPACE:
             found = char
         self[point] = found
         return found
@@ -59,7 +62,7 @@ def form_of(text: str) -> str:
     """
     words = " ".join(words_of(text))
     numbers = [run.replace(" ", "") for run in _GROUPED_DIGITS.findall(words)]
-    return f" {' '.join([words, *numbers])} " if words else ""
+    return f" {' '.join([words, *numbers])} ".replace(" ", SPACE) if words else ""
 
 
 def document_of(*fields: str) -> str:
@@ -77,8 +80,8 @@ def wanted(typed: str) -> tuple[str, ...]:
     joined = "".join(words).replace(" ", "")
     if joined.isascii() and joined.isdecimal():
         # "00" before a country is dialled, not stored.
-        return (_padded(joined[2:] if joined.startswith("00") and len(joined) > 6 else joined),)
-    return tuple(dict.fromkeys(_pieces(words)))
+        words = [joined[2:] if joined.startswith("00") and len(joined) > 6 else joined]
+    return tuple(dict.fromkeys(piece.replace(" ", SPACE) for piece in _pieces(words)))
 
 
 def _pieces(words: list[str]) -> list[str]:

@@ -22,6 +22,7 @@ COUNTED = 400
 TRIGRAMS = 24
 # So many messages with the rarest trigrams are read, to see whether they hold the rest as well.
 READ = 5000
+WIDTHS = (5, 9)
 
 
 class Joined(Found):
@@ -70,24 +71,28 @@ def _plan(wanted: tuple[Found, ...], accounts: tuple[int, ...], connection: Any)
     """What to ask the full-text table, and what of it to check in the documents.
 
     The table finds a long piece by walking the lists of all its trigrams: those of +49 152 hold every message. So it
-    is asked for the rarest trigram and its neighbours alone, if few enough messages have these.
+    is asked for the rarest trigram and some characters around it alone, if few enough messages have these.
     """
     pieces = [piece for each in wanted for piece in each.rhs]
     marks = [account_mark(pk) for pk in accounts]
     whole = match_of(*pieces, any_of=marks)
-    # Each trigram, and the five characters of its piece of which it is the middle, or near it.
-    around = {
-        piece[at : at + 3]: piece[(first := max(0, min(at - 1, len(piece) - 5))) : first + 5]
-        for piece in pieces
-        for at in range(len(piece) - 2)
-    }
-    if len(around) < 3:
+    places = {piece[at : at + 3]: (piece, at) for piece in pieces for at in range(len(piece) - 2)}
+    if len(places) < 3:
         return whole, ()
     with connection.cursor() as cursor:
-        rare = match_of(around[_rarest(list(around), cursor)], any_of=marks)
-        some = f"SELECT 1 FROM {FTS_TABLE} WHERE {FTS_TABLE} MATCH %s LIMIT {READ}"  # noqa: S608
-        cursor.execute(f"SELECT COUNT(*) FROM ({some})", [rare])  # noqa: S608
-        return (rare, wanted) if cursor.fetchone()[0] < READ else (whole, ())
+        piece, at = places[_rarest(list(places), cursor)]
+        less = [match_of(_around(piece, at, width), any_of=marks) for width in WIDTHS]
+        some = f"(SELECT COUNT(*) FROM (SELECT 1 FROM {FTS_TABLE} WHERE {FTS_TABLE} MATCH %s LIMIT {READ})) < {READ}"  # noqa: S608
+        cases = " ".join(f"WHEN {some} THEN {number}" for number in range(len(less)))
+        cursor.execute(f"SELECT CASE {cases} END", less)
+        (number,) = cursor.fetchone()
+    return (whole, ()) if number is None else (less[number], wanted)
+
+
+def _around(piece: str, at: int, width: int) -> str:
+    """So many characters of the piece with the trigram `at` in the middle, or near it."""
+    first = max(0, min(at + 1 - width // 2, len(piece) - width))
+    return piece[first : first + width]
 
 
 def _rarest(trigrams: list[str], cursor: Any) -> str:
