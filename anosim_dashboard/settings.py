@@ -302,6 +302,8 @@ LOGGING = {
         "django.server": {"level": LOG_LEVEL, "propagate": True, "handlers": []},
         # SQL with its values has no place in a log, whatever the level.
         "django.db.backends": {"level": "INFO"},
+        # Nor have a page's values: for each variable that a template does not find, it would write all of them.
+        "django.template": {"level": "INFO"},
         "celery.app.trace": {"level": "WARNING" if LOG_LEVEL == "INFO" else LOG_LEVEL},
         "celery.worker.strategy": {"level": "WARNING" if LOG_LEVEL == "INFO" else LOG_LEVEL},
         # It tells of each security key that is used.

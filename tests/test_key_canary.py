@@ -14,6 +14,7 @@ from redis import Redis
 
 from anosim_dashboard import embedded_redis
 from dashboard.sandbox import Sandbox
+from tests.second_factors import APP, code_of
 from tests.stack import Session, Stack
 
 KEY = "Zq7uHx3d-KEY_4Xw9+Lm2/Tv8=pRf6"
@@ -33,6 +34,13 @@ def forms_of(secret: str) -> list[bytes]:
 
 def hits(content: bytes, secret: str = KEY) -> list[bytes]:
     return [form for form in forms_of(secret) if form in content]
+
+
+def secret_in(seen: dict[str, bytes]) -> str:
+    """The secret of the authenticator app, as the page that sets it up showed it."""
+    found = re.search(rb'id="secret">([A-Z2-7]{32})<', seen["app"])
+    assert found
+    return found[1].decode()
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +80,9 @@ def _a_busy_while(stack: Stack, sandbox: Sandbox) -> dict[str, bytes]:
         if product:
             seen["refresh"] = session.post(f"/catalog/{product[1].decode()}/refresh/", {})[1]
         time.sleep(2.5)
+    seen["app"] = session.get(APP)[1]
+    session.post(APP, {"code": code_of(secret_in(seen))})
+    seen["codes"] = session.get("/settings/security/codes/")[1]
     sandbox.go_down(3)
     time.sleep(4)
     # A key that is refused, with the right one in its place in the form: what is typed is not shown again either.
@@ -111,6 +122,21 @@ def test_the_database_and_all_other_files_hold_it_only_sealed(busy: tuple[Stack,
     files = [file for file in stack.data_dir.rglob("*") if file.is_file()]
     assert any(file.name == "db.sqlite3" for file in files)
     assert {str(file): hits(file.read_bytes()) for file in files if hits(file.read_bytes())} == {}
+
+
+def test_second_factors_stand_nowhere_but_sealed(busy: tuple[Stack, dict[str, bytes]]) -> None:
+    stack, seen = busy
+    secret, codes = secret_in(seen), re.findall(rb"<li>(\d{8})</li>", seen["codes"])
+    assert len(codes) == 10
+    files = [file for file in stack.data_dir.rglob("*") if file.is_file()]
+    content = b"".join(file.read_bytes() for file in [*files, stack.errors, stack.output])
+    assert b"second factor of person" not in content
+    assert hits(content, secret) == []
+    # Eight digits may stand somewhere by chance; a leak would be of all of them.
+    assert len([code for code in codes if code in content]) < 3
+    server = Redis.from_url(embedded_redis.url(stack.data_dir))
+    queued = b"".join(server.dump(key) or b"" for key in server.scan_iter())
+    assert hits(queued, secret) == []
 
 
 def test_no_process_has_it_in_its_command_line(busy: tuple[Stack, dict[str, bytes]]) -> None:
