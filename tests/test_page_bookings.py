@@ -17,9 +17,9 @@ from .factories import make_account, make_booking, make_order, make_sms
 from .query_plans import sorts, statements_of, whole_reads
 
 # Session, person, accounts seen, versions, next end, bookings, accounts, sync rows, countries, services.
-LIST_QUERIES = 10
+LIST_QUERIES = 11
 # Session, person, accounts seen, booking, versions, messages, extended by, extends, gaps, accounts, sync rows.
-BOOKING_QUERIES = 13
+BOOKING_QUERIES = 14
 
 
 @pytest.fixture

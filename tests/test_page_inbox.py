@@ -20,8 +20,8 @@ from dashboard.views.rows import sms_rows
 from .factories import make_account, make_booking, make_sms
 from .query_plans import sorts, statements_of, whole_reads
 
-# Session, person, accounts seen, versions, services, messages, accounts, sync rows.
-QUERIES = 8
+# Session, person, accounts seen, versions, marks, services, messages, which are read, accounts, sync rows.
+QUERIES = 10
 
 
 @pytest.fixture
@@ -263,6 +263,7 @@ def test_no_character_of_a_message_can_be_taken_for_the_place_of_its_age(account
     row = Sms.objects.for_list().get()
     hostile = row._replace(number="\x00+49", sender="\x00<q>", text="\x00<s>", booking_id=None)
     (shown_row,) = sms_rows([hostile], Clock(), {account.pk: "\x00<u>"})
-    assert shown_row["head"].endswith("data-rel>")
+    assert shown_row["head"].endswith(" data-row")
+    assert shown_row["body"].endswith("data-rel>")
     assert shown_row["tail"].startswith("</time>")
-    assert not re.search(r"<[qsu]>|\x00", shown_row["head"] + shown_row["tail"])
+    assert not re.search(r"<[qsu]>|\x00", "".join(shown_row[part] for part in ("head", "body", "tail")))

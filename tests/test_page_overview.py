@@ -23,7 +23,7 @@ from .query_plans import sorts, statements_of, whole_reads
 
 # Session, person, accounts seen, accounts, versions, next end, sync rows (frame), sync rows (figures), readings,
 # running counts, spent today, spent this month, running, newest.
-QUERIES = 14
+QUERIES = 16
 STATIC = Path(__file__).parent.parent / "static"
 
 

@@ -7,6 +7,7 @@ from .heartbeat import Heartbeat
 from .invites import Invite
 from .orders import Order
 from .purchases import BookingChange, Purchase, PurchaseStep
+from .reading import ReadException, ReadMark
 from .sign_in import GuessCount, KnownPlace
 from .sim_cards import SimCard
 from .sms import Sms, SmsGap
@@ -36,6 +37,8 @@ __all__ = [
     "Product",
     "Purchase",
     "PurchaseStep",
+    "ReadException",
+    "ReadMark",
     "SimCard",
     "Sms",
     "SmsGap",

@@ -147,6 +147,15 @@ class Membership(models.Model):
     def __str__(self) -> str:
         return f"{self.user} as {self.role} of {self.account}"
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """A new member has read what was there before; who comes back, too."""
+        joins = self._state.adding
+        super().save(*args, **kwargs)
+        if joins:
+            from .reading import ReadMark
+
+            ReadMark.objects.begin(self.user_id, [self.account_id], afresh=True)
+
 
 class BalanceReading(models.Model):
     """The last balance read in an hour: the 30-day line on the overview. At most 720 rows of a month and account."""

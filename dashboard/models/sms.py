@@ -122,6 +122,8 @@ class Sms(models.Model):
             models.Index(fields=["account", "received_at", "id"], name="sms_with_code", condition=~models.Q(code="")),
             # A booking's thread.
             models.Index(fields=["booking", "received_at", "id"], name="sms_thread"),
+            # What a person has not read: beyond the mark of theirs.
+            models.Index(fields=["account", "id"], name="sms_by_id"),
             # A number's messages, and those whose booking is not known yet.
             models.Index(fields=["account", "number", "received_at", "id"], name="sms_of_number"),
         ]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
@@ -28,6 +29,15 @@ class User(AbstractUser):
     class Meta:
         verbose_name = "person"
         verbose_name_plural = "people"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        super().save(*args, **kwargs)
+        # An admin sees all accounts without a membership. A sign-in saves one field and is passed over.
+        if self.is_superuser and kwargs.get("update_fields") is None:
+            from .accounts import Account
+            from .reading import ReadMark
+
+            ReadMark.objects.begin(self.pk, Account.objects.exclude(read_marks__user=self).values_list("pk", flat=True))
 
     @cached_property
     def roles(self) -> dict[int, str]:

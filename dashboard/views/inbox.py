@@ -11,36 +11,49 @@ from django.views.decorators.http import require_safe
 
 from ..live import topics
 from ..local_time import Clock
-from ..models import Booking, Sms
+from ..models import Booking
 from ..models.sms import SmsQuerySet
-from ..wording import full_number
+from ..reading import unread_of
+from ..wording import full_number, number_text
 from .access import accounts_in_view
 from .export_terms import terms_of
-from .paging import Sort, first_rows, page_of
+from .inbox_scope import booking_of, in_scope
+from .paging import CURSORS, Page, Sort, first_rows, page_of, without
 from .panels import Context, Panel
-from .parameters import choice_of, days_of, text_of
+from .parameters import choice_of, days_of, text_of, whole_of
 from .rows import by_day, sms_rows
 from .shell import accounts_of
+from .unread import read_version, states_of
 
 SORTS = (
     Sort("newest", "Newest first", "received_at"),
     Sort("oldest", "Oldest first", "received_at", descending=False),
 )
-# What narrows the list; `sort` does not.
-FILTERS = ("q", "code", "account", "service", "sender", "number", "from", "to")
+# What narrows the list; `sort` does not. First what stands behind the button Filters, and what its chips say.
+IN_SHEET = {
+    "account": "Account",
+    "booking": "Booking",
+    "number": "Number",
+    "service": "Service",
+    "sender": "Sender",
+    "from": "From",
+    "to": "To",
+}
+TOGGLES = {"unread": "Unread", "mine": "Mine", "code": "With code"}
+FILTERS = ("q", *TOGGLES, *IN_SHEET)
 # Services offered as a filter are those of so many newest bookings.
 SERVICES_OF = 200
 
 
 @require_safe
 def inbox(request: HttpRequest) -> HttpResponse:
-    """The page of the list. Parameters: those of FILTERS, `sort`, `after` and `before`."""
+    """The page of the list. Parameters: those of FILTERS, `sort`, and the places of paging."""
     return render(request, "dashboard/inbox.html", {**_form(request), **PANEL.context(request)})
 
 
-def found(request: HttpRequest) -> SmsQuerySet:
-    """The messages that the URL asks for. What cannot be read in it does not narrow them."""
-    rows = Sms.objects.of_accounts(accounts_in_view(request))
+def found(request: HttpRequest, unread: bool = False) -> SmsQuerySet:
+    """The messages that the URL asks for, all or the `unread` ones. What cannot be read in it does not narrow them."""
+    rows = in_scope(request, unread or text_of(request.GET, "unread") == "1")
     if request.GET.get("code") == "1":
         rows = rows.exclude(code="")
     if service := text_of(request.GET, "service", 500):
@@ -75,14 +88,54 @@ def services_of(accounts: tuple[int, ...]) -> list[str]:
 
 def _build(request: HttpRequest) -> Context:
     clock = Clock()
+    # Before the rows: what comes between the two is not marked as read unseen.
+    newest = max((state.newest for state in states_of(request).values()), default=0)
     page = page_of(found(request).for_list(), request.GET, SORTS)
     accounts = accounts_of(request)
     names = {account.pk: account.name for account in accounts} if len(accounts) > 1 else {}
+    unread = unread_of(request.user.pk or 0, states_of(request), page.rows)
     return {
         "page": page,
-        "days": by_day(sms_rows(page.rows, clock, names), clock),
+        "days": by_day(sms_rows(page.rows, clock, names, unread), clock),
         "filtered": any(text_of(request.GET, name) for name in FILTERS),
+        "sentences": _sentences(request, page),
+        "nothing": _nothing(request),
+        "newest": newest,
+        "query": without(request.GET, *CURSORS).urlencode(),
     }
+
+
+def _nothing(request: HttpRequest) -> dict[str, str]:
+    """What an empty list says under filters."""
+    only = [name for name in FILTERS if text_of(request.GET, name)]
+    if only == ["unread"]:
+        return {"title": "All read", "text": "What arrives next stands here."}
+    if only == ["mine"]:
+        return {"title": "No SMS of yours", "text": "Yours are the numbers that you bought or look after."}
+    return {"title": "No SMS matches", "text": "Try fewer words or another time."}
+
+
+def _sentences(request: HttpRequest, page: Page) -> list[str]:
+    """What of the URL could not be understood, and what was made of it."""
+    query = request.GET
+    said = []
+    start, end = days_of(request)
+    for name, day in (("from", start), ("to", end)):
+        if text_of(query, name) and day is None:
+            said.append(f"The date under “{IN_SHEET[name]}” cannot be read, so it was left out.")
+    if start and end and start >= end:
+        said.append("The time ends before it begins: no SMS can match.")
+    if text_of(query, "booking"):
+        if whole_of(query, "booking") is None:
+            said.append("The booking cannot be read, so it was left out.")
+        elif booking_of(request) is None:
+            said.append("There is no such booking in your accounts.")
+    account = text_of(query, "account")
+    if account and account not in {str(pk) for pk in states_of(request)}:
+        said.append("That account is not among yours: this is from all of yours.")
+    if query.get("after") and page.is_first:
+        said.append("That place in the list cannot be found: this is its beginning.")
+    return said
 
 
 def _form(request: HttpRequest) -> Context:
@@ -92,10 +145,14 @@ def _form(request: HttpRequest) -> Context:
     services = services_of(accounts_in_view(request))
     if values["service"] and values["service"] not in services:
         services.append(values["service"])
+    chips = _chips(request, values)
     return {
         "filters": values,
         "set_filters": [name for name in FILTERS if values[name]],
-        "in_sheet": sum(bool(values[name]) for name in FILTERS if name not in ("q", "code")),
+        "toggles": list(TOGGLES.items()),
+        "toggled": [name for name in TOGGLES if values[name] == "1"],
+        "in_sheet": len(chips),
+        "chips": chips,
         "services": services,
         "accounts": accounts_of(request),
         "sort": choice_of(query, "sort", tuple(sort.key for sort in SORTS)),
@@ -104,5 +161,20 @@ def _form(request: HttpRequest) -> Context:
     }
 
 
+def _chips(request: HttpRequest, values: dict[str, str]) -> list[dict[str, str]]:
+    """The set filters of the sheet: what each says, and the URL without it."""
+    names = {str(account.pk): account.name for account in accounts_of(request)}
+    chips = []
+    for name, label in IN_SHEET.items():
+        if text := values[name]:
+            if name == "account":
+                text = names.get(text, text)
+            elif name == "booking" and (booking := booking_of(request)):
+                text = number_text(booking.number) or booking.service
+            url = "?" + without(request.GET, name, *CURSORS).urlencode()
+            chips.append({"name": name, "label": label, "text": text, "url": url})
+    return chips
+
+
 # The heads of the days move at midnight, without any message.
-PANEL = Panel("inbox", (topics.SMS,), _build, salt=lambda request: str(Clock().today))
+PANEL = Panel("inbox", (topics.SMS,), _build, salt=lambda request: f"{Clock().today} {read_version(request)}")

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_safe
 from ..live import topics
 from ..local_time import Clock, iso
 from ..models import BalanceReading, Booking, Order, Sms, SyncState
+from ..reading import unread_of
 from ..sync.health import is_stale, stale_at
 from .access import accounts_acted_on, accounts_in_view, may_administer
 from .bookings import next_end
@@ -22,6 +23,7 @@ from .panels import Context, Panel
 from .rows import Row, booking_rows, sms_rows
 from .shell import accounts_of
 from .sparkline import points
+from .unread import read_version, states_of
 
 RUNNING, NEWEST_SMS = 12, 8
 LINE_DAYS = 30
@@ -125,7 +127,8 @@ def _build_running(request: HttpRequest) -> Context:
 def _build_newest(request: HttpRequest) -> Context:
     rows = Sms.objects.of_accounts(accounts_in_view(request)).for_list()
     newest = first_rows(rows, ("-received_at", "-id"), NEWEST_SMS)
-    return {"rows": sms_rows(newest, Clock(), _names(request))}
+    unread = unread_of(request.user.pk or 0, states_of(request), newest)
+    return {"rows": sms_rows(newest, Clock(), _names(request), unread)}
 
 
 def _names(request: HttpRequest) -> dict[int, str]:
@@ -141,4 +144,4 @@ FIGURES = Panel(
     every=f"{FIGURES_EVERY}s",
 )
 RUNNING_NOW = Panel("running", (topics.BOOKINGS,), _build_running, salt=next_end)
-NEWEST = Panel("newest", (topics.SMS,), _build_newest, salt=lambda request: str(Clock().today))
+NEWEST = Panel("newest", (topics.SMS,), _build_newest, salt=lambda request: f"{Clock().today} {read_version(request)}")

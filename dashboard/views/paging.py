@@ -21,7 +21,9 @@ PAGE_SIZE = 50
 # So many rows a growing page holds at the most, about.
 MOST_ROWS = 500
 # Parameters that say where in a list one is, not which list.
-CURSORS = ("after", "before", "back", "v")
+CURSORS = ("after", "before", "back", "down", "v")
+# Rows of a page that reaches down to a given place.
+WINDOW = 500
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class Page:
     older: str
     # Query string of the first page, empty on it ("?" when it has none).
     first: str = ""
+    # The place that the page reaches down to, empty when it is a page of the usual size.
+    down: str = ""
 
     @property
     def is_first(self) -> bool:
@@ -64,8 +68,10 @@ def page_of(queryset: QuerySet[Any], query: QueryDict, sorts: tuple[Sort, ...], 
     """The page that `query` asks for (`sort`, `after` or `before`).
 
     A cursor of another sort or one that cannot be read is the first page: the nearest sense, never an error.
-    One query; a second one only for who comes back to the first page by "newer". Rows may be model instances
-    or named tuples (`values_list(…, named=True)`) that hold `id` and the sorted columns.
+    With `down`, a cursor too, the page has all rows down to that place, if they are no more than WINDOW: what
+    somebody has scrolled through. One query; a second one only for who comes back to the first page by "newer", or
+    asks for too much. Rows may be model instances or named tuples (`values_list(…, named=True)`) that hold `id` and
+    the sorted columns.
     """
     sort = sort_of(query, sorts)
     if sort.nullable:
@@ -73,6 +79,8 @@ def page_of(queryset: QuerySet[Any], query: QueryDict, sorts: tuple[Sort, ...], 
     after, before = (_read_cursor(queryset.model, sort, query.get(name, "")) for name in ("after", "before"))
     backwards = before is not None and after is None
     cursor = before if backwards else after
+    if (window := _window(queryset, sort, query, cursor)) is not None:
+        return window
     found = first_rows(_beyond(queryset, sort, cursor, backwards), _columns(sort, backwards), size + 1)
     more, rows = len(found) > size, found[:size]
     if backwards and not more:
@@ -88,6 +96,21 @@ def page_of(queryset: QuerySet[Any], query: QueryDict, sorts: tuple[Sort, ...], 
         older=_link(query, "after", sort, rows[-1]) if rows and (backwards or more) else "",
         first=_query_text(without(query, *CURSORS)) if cursor is not None else "",
     )
+
+
+def _window(queryset: QuerySet[Any], sort: Sort, query: QueryDict, after: tuple[Any, ...] | None) -> Page | None:
+    down = None if query.get("before") else _read_cursor(queryset.model, sort, query.get("down", ""))
+    if down is None:
+        return None
+    within = _beyond(_beyond(queryset, sort, after, False), sort, down, True, inclusive=True)
+    rows = first_rows(within, _columns(sort, False), WINDOW + 1)
+    if len(rows) > WINDOW:
+        return None
+    older = without(query, *CURSORS)
+    older["after"] = query["down"]
+    newer = _link(query, "before", sort, rows[0]) if after is not None and rows else ""
+    first = _query_text(without(query, *CURSORS)) if after is not None else ""
+    return Page(rows, sort, (sort,), newer=newer, older=_query_text(older), first=first, down=query["down"])
 
 
 def sort_of(query: QueryDict, sorts: tuple[Sort, ...]) -> Sort:
@@ -175,7 +198,9 @@ def _columns(sort: Sort, backwards: bool) -> tuple[str, ...]:
     return tuple(sign + name for name in (*sort.fields, sort.tie))
 
 
-def _beyond(queryset: QuerySet[Any], sort: Sort, cursor: tuple[Any, ...] | None, backwards: bool) -> QuerySet[Any]:
+def _beyond(
+    queryset: QuerySet[Any], sort: Sort, cursor: tuple[Any, ...] | None, backwards: bool, inclusive: bool = False
+) -> QuerySet[Any]:
     if cursor is None:
         return queryset
     way = "lt" if sort.descending != backwards else "gt"
@@ -186,6 +211,8 @@ def _beyond(queryset: QuerySet[Any], sort: Sort, cursor: tuple[Any, ...] | None,
     for name, value in rest:
         condition |= equal & Q(**{f"{name}__{way}": value})
         equal &= Q(**{name: value})
+    if inclusive:
+        condition |= equal
     # The first half looks redundant; it is what lets the index be entered at the cursor.
     return queryset.filter(Q(**{f"{first[0]}__{way}e": first[1]}) & condition)
 

@@ -37,25 +37,31 @@ Row = dict[str, Any]
 # All that the row of a message is made from, in the order of `_values`.
 Facts = tuple[Any, ...]
 
-# Where the age stands in a rendered row: a character that no text holds here, as `visible` has replaced it.
-_AGE = "\x00"
+# Where state and age stand in a rendered row: a character that no text holds here, as `visible` has replaced it.
+_HOLE = "\x00"
+# How a row says that it is unread; the words for those who do not see stand in it always and show with this.
+UNREAD = mark_safe(" data-unread")
 # Seconds left under which a countdown turns amber, then red.
 SOON, VERY_SOON = 300, 90
 
 
-def sms_rows(messages: Iterable[Any], clock: Clock, accounts: Mapping[int, str]) -> list[Row]:
-    """Rows of messages from `SmsQuerySet.for_list`. `accounts`: names to show, none for a single one.
+def sms_rows(
+    messages: Iterable[Any], clock: Clock, accounts: Mapping[int, str], unread: Container[int] = ()
+) -> list[Row]:
+    """Rows of messages from `SmsQuerySet.for_list`. `accounts`: names to show, none for a single one; `unread`: ids.
 
-    `head` and `tail` are the row's markup before and after its age: a message never changes, so all else of a row is
-    made once and shown to every browser that asks.
+    `head`, `body` and `tail` are the row's markup around its state and its age: a message never changes, so all else
+    of a row is made once and shown to every browser that asks.
     """
     rows = []
     for sms in messages:
         known = _facts(sms, accounts.get(sms.account_id, ""))
         # Few long texts would fill the memory that is meant for many short ones.
-        head, tail = _markup(*known) if len(sms.text) <= FOLD_OVER else _markup.__wrapped__(*known)
-        when = clock.relative(sms.received_at)
-        rows.append({"head": head, "tail": tail, "when": when, "received_at": sms.received_at})
+        head, body, tail = _markup(*known) if len(sms.text) <= FOLD_OVER else _markup.__wrapped__(*known)
+        state, when = UNREAD if sms.id in unread else "", clock.relative(sms.received_at)
+        rows.append(
+            {"head": head, "state": state, "body": body, "when": when, "tail": tail, "received_at": sms.received_at}
+        )
     return rows
 
 
@@ -67,16 +73,15 @@ def thread_rows(messages: Iterable[Any], clock: Clock) -> list[Row]:
 def _facts(sms: Any, account: str) -> Facts:
     return (
         *(sms.id, sms.booking_id, sms.booking__country, sms.number, sms.sender, sms.text, sms.code),
-        *(sms.received_at, account),
+        *(sms.received_at, sms.booking__service, account),
     )
 
 
 @lru_cache(maxsize=2000)
-def _markup(*facts: Any) -> tuple[str, str]:
-    """What stands before and after the age in the row of such a message, rendered (and escaped) by its template."""
-    markup = render_to_string("dashboard/_sms_row.html", {"row": _values(*facts), "age": _AGE})
-    head, _, tail = markup.partition(_AGE)
-    return mark_safe(head), mark_safe(tail)  # noqa: S308 (both are the template's own output)
+def _markup(*facts: Any) -> list[str]:
+    """What stands around state and age in the row of such a message, rendered (and escaped) by its template."""
+    markup = render_to_string("dashboard/_sms_row.html", {"row": _values(*facts), "state": _HOLE, "age": _HOLE})
+    return [mark_safe(part) for part in markup.split(_HOLE, 2)]  # noqa: S308 (parts of the template's own output)
 
 
 def _values(
@@ -88,6 +93,7 @@ def _values(
     text: str,
     code: str,
     received_at: datetime,
+    service: str | None,
     account: str,
 ) -> Row:
     text = visible(text)
@@ -99,7 +105,7 @@ def _values(
         "number": visible(number),
         "number_text": number_text(number),
         "sender": visible(sender),
-        "note": f" · {visible(account)}" if account else "",
+        "note": " · ".join(visible(each) for each in (service, account) if each),
         "at": iso(received_at),
         "received_at": received_at,
         "text": text,

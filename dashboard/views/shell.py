@@ -16,6 +16,7 @@ from ..sync.health import stale_sentences
 from .access import may_administer
 from .doubtful import review_count
 from .panels import Context, Panel, stored_versions_of
+from .unread import read_version, unread_text
 
 # Key, label, icon, URL. The first five are the bar of a phone.
 NAVIGATION = (
@@ -30,7 +31,9 @@ NAVIGATION = (
     ("status", "Status", "radio", "/status/"),
 )
 
-PURCHASES = next(at for at, entry in enumerate(NAVIGATION) if entry[0] == "purchases")
+INBOX, PURCHASES = (
+    next(at for at, entry in enumerate(NAVIGATION) if entry[0] == key) for key in ("inbox", "purchases")
+)
 
 # Fields of an account that pages show; never its key.
 SHOWN = (
@@ -115,6 +118,7 @@ def _shell(request: HttpRequest) -> Shell:
         {"url": url, "label": label, "icon": icon, "current": _is_current(request.path, url), "key": key}
         for key, label, icon, url in entries
     ]
+    nav[INBOX] |= {"count": unread_text(request), "count_of": "unread", "live": True}
     nav[PURCHASES]["count"] = review_count(request) or None
     nav[PURCHASES]["count_of"] = "to decide"
     accounts = accounts_of(request)
@@ -140,9 +144,9 @@ def _nothing_more(request: HttpRequest) -> Context:
 # Staleness comes by itself as time passes, so no topic tells of it: it is part of the version.
 PANEL = Panel(
     name="shell",
-    topics=(topics.BALANCE, topics.SYNC),
+    topics=(topics.BALANCE, topics.SYNC, topics.SMS),
     build=_nothing_more,
-    salt=lambda request: "\n".join(stale_of(request)),
+    salt=lambda request: "\n".join([read_version(request), *stale_of(request)]),
     every="30s",
     keeps_query=False,
 )

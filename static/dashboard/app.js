@@ -131,9 +131,9 @@
     // In the top layer, else an open dialog would cover it.
     if (region.showPopover) { if (region.matches(':popover-open')) region.hidePopover(); region.showPopover(); }
     announce(text);
-    setTimeout(close, level === 'bad' ? 12000 : 4000);
+    setTimeout(close, level === 'bad' || action ? 12000 : 4000);
   }
-  on('toast', (event) => toast(event.detail.text, event.detail.level));
+  on('toast', (event) => toast(event.detail.text, event.detail.level, event.detail.action));
 
   // --- copying
 
@@ -159,6 +159,7 @@
       return;
     }
     toast(button.dataset.copied || (button.matches('[data-code]') ? `Code ${button.dataset.copy} copied` : 'Copied'), 'ok', null, 'copied');
+    button.dispatchEvent(new CustomEvent('copied', { bubbles: true }));
     const use = $('use', button), before = use?.getAttribute('href');
     button.classList.add('done');
     if (before && !before.endsWith('#check')) {
@@ -204,9 +205,9 @@
 
   on('toggle', (event) => {
     const menu = event.target;
-    if (event.newState !== 'open' || !menu.matches?.('.menu')) return;
+    if (event.newState !== 'open' || !menu.matches?.('.menu, .drop')) return;
     const box = (menu.opener || $(`[popovertarget="${CSS.escape(menu.id)}"]`))?.getBoundingClientRect();
-    if (!box) return;
+    if (!box || (menu.matches('.drop') && !matchMedia('(min-width: 821px)').matches)) return;
     const below = box.bottom + 4 + menu.offsetHeight < innerHeight;
     menu.style.left = `${Math.max(8, Math.min(box.right - menu.offsetWidth, root.clientWidth - menu.offsetWidth - 8))}px`;
     menu.style.top = `${Math.max(8, below ? box.bottom + 4 : box.top - 4 - menu.offsetHeight)}px`;
@@ -248,6 +249,7 @@
     k: () => moveRow(-1),
     o: () => $('[data-open]', rowOf(document.activeElement) || document)?.click(),
     c: () => { const code = $('[data-code]', rowOf(document.activeElement) || document) || $('[data-code]'); if (code) copyFrom(code); },
+    u: () => $('[data-mark]', rowOf(document.activeElement) || document)?.click(),
     g: () => { goUntil = performance.now() + 1200; },
   };
 
@@ -322,7 +324,7 @@
     defaults.callbacks.beforeNodeMorphed = (old) => !(old.matches?.('form:is([data-filter], [data-keep]) :is(input, select, textarea), [data-panel] [data-hold]'));
     // Set by the browser or by this file, unknown to the server.
     defaults.callbacks.beforeAttributeUpdated = (name, element) => !(
-      (name === 'open' && element.matches('details, dialog')) || (name === 'style' && element.matches('.menu'))
+      (name === 'open' && element.matches('details, dialog')) || (name === 'style' && element.matches('.menu, .drop'))
     );
   }
 

@@ -37,6 +37,7 @@ def test_an_sms_stands_on_an_open_overview_and_an_open_inbox_without_a_reload(vi
 def test_an_arrival_keeps_the_filter_and_the_text_that_is_being_typed(visit: Visit, provider: Sandbox) -> None:
     receive(provider, "Zebra one 118119")
     visit.go_live("/inbox/?q=Zebra")
+    visit.page.get_by_role("button", name="Filters").click()
     sender = visit.page.get_by_label("Sender")
     sender.press_sequentially("Post Of")
     receive(provider, "Lion 220220")

@@ -36,7 +36,7 @@ def test_filters_live_in_the_url_and_survive_going_back(visit: Visit) -> None:
     page = visit.page
     visit.go("/inbox/")
     everything = page.locator(ROWS).count()
-    page.get_by_role("radio", name="With code").check()
+    page.get_by_role("checkbox", name="With code").check()
     page.wait_for_url("**/inbox/?code=1")
     word = str(page.locator(ROWS + " bdi").first.inner_text()).split()[0]
     page.locator("[data-search]").press_sequentially(word)
@@ -48,7 +48,7 @@ def test_filters_live_in_the_url_and_survive_going_back(visit: Visit) -> None:
     page.go_back()
     page.wait_for_url(lambda url: "q=" in url and "code=1" in url)
     expect(page.locator("[data-search]")).to_have_value(word)
-    expect(page.get_by_role("radio", name="With code")).to_be_checked()
+    expect(page.get_by_role("checkbox", name="With code")).to_be_checked()
     assert _ids(page) == narrow
     page.reload()
     assert _ids(page) == narrow
@@ -140,7 +140,7 @@ def test_reading_works_without_javascript(open_visit: Opener) -> None:
     assert _ids(page)
     assert not set(_ids(page)) & set(before)
     visit.go("/inbox/")
-    page.get_by_role("radio", name="With code").check()
+    page.get_by_role("checkbox", name="With code").check()
     page.get_by_role("button", name="Apply").click()
     page.wait_for_url("**/inbox/?*code=1*")
     expect(page.locator(ROWS + " [data-code]")).to_have_count(page.locator(ROWS).count())

@@ -1,0 +1,135 @@
+"""What each person has read. A million messages cost a person nothing: one mark per account, and rows only for what
+differs from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Exists, F, FilteredRelation, OuterRef, Q, Subquery, Value
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from .accounts import Account
+from .sms import Sms
+from .visibility import AccountQuerySet
+
+# Counted no further: what is beyond is told as "999+".
+COUNTED = 1000
+# Ids commit out of order on PostgreSQL: below a message seen so long ago none can appear any more.
+SETTLED = timedelta(minutes=1)
+
+
+class ReadMarkQuerySet(AccountQuerySet["ReadMark"]):
+    def begin(self, user_id: int, account_ids: Iterable[int], afresh: bool = False) -> None:
+        """What these accounts hold is read for the person, who starts with what comes. Marks that stand already stay
+        where they are, unless it is `afresh`. At the making of a person or membership, never by a GET."""
+        for account_id in account_ids:
+            up_to = settled_id(account_id)
+            _, made = self.get_or_create(user_id=user_id, account_id=account_id, defaults={"up_to": up_to})
+            if afresh and not made:
+                mine = self.filter(user=user_id, account=account_id)
+                mine.update(up_to=up_to, version=F("version") + 1)
+
+
+class ReadMark(models.Model):
+    """All messages of the account up to this id are read by the person, but for those that ReadException names."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="read_marks", db_index=False)
+    account = models.ForeignKey(Account, models.CASCADE, related_name="read_marks", db_index=False)
+    up_to = models.BigIntegerField(default=0)
+    # Moves with every change of what the person has read in the account: panels compare it.
+    version = models.BigIntegerField(default=0)
+
+    objects = ReadMarkQuerySet.as_manager()
+
+    class Meta:
+        # Two tabs of a person that write at once.
+        constraints = [models.UniqueConstraint(fields=["account", "user"], name="read_mark_once")]
+
+    def __str__(self) -> str:
+        return f"Read up to {self.up_to}"
+
+
+class ReadException(models.Model):
+    """A message that is read though the mark does not cover it, or unread though it does."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", db_index=False)
+    account = models.ForeignKey(Account, models.CASCADE, related_name="+", db_index=False)
+    sms = models.ForeignKey(Sms, models.CASCADE, related_name="+", db_index=False)
+    read = models.BooleanField()
+
+    objects = AccountQuerySet["ReadException"].as_manager()
+
+    class Meta:
+        constraints = [
+            # A message is read or not, whatever two tabs say at once; serves the lookup by message, too.
+            models.UniqueConstraint(fields=["sms", "user"], name="read_exception_once"),
+        ]
+        # Those of a person in an account, by id. Two, since SQLite enters no index by a boolean that is false.
+        indexes = [
+            models.Index(fields=["user", "account", "sms"], name="read_once_marked", condition=Q(read=True)),
+            models.Index(fields=["user", "account", "sms"], name="unread_again", condition=Q(read=False)),
+        ]
+
+    def __str__(self) -> str:
+        return f"SMS {self.sms_id}: {'read' if self.read else 'unread'}"
+
+
+class ReadState(NamedTuple):
+    """Of a person in an account. `unread` is COUNTED at most; `newest` is the greatest id there is."""
+
+    up_to: int
+    version: int
+    unread: int
+    newest: int
+
+
+ReadStates = dict[int, ReadState]
+
+
+class _Counted(Subquery):
+    """How many rows a subquery finds."""
+
+    template = "(SELECT COUNT(*) FROM (%(subquery)s) counted)"
+    output_field = models.IntegerField()
+
+
+def read_states(user: Any) -> ReadStates:
+    """By account that the person may see. One query; it reads no more than COUNTED messages and the exceptions among
+    them."""
+    above = above_mark(user.pk, Sms.objects.filter(account=OuterRef("pk"), id__gt=OuterRef("up_to")))
+    below = ReadException.objects.filter(user=user.pk, account=OuterRef("pk"), read=False, sms__lte=OuterRef("up_to"))
+    number = models.BigIntegerField()
+    rows = Account.objects.visible_to(user).annotate(
+        mark=FilteredRelation("read_marks", condition=Q(read_marks__user=user.pk)),
+        up_to=Coalesce("mark__up_to", Value(0), output_field=number),
+        version=Coalesce("mark__version", Value(-1), output_field=number),
+        above=_Counted(above.order_by("-id").values("id")[:COUNTED]),
+        below=_Counted(below.order_by("sms").values("sms")[:COUNTED]),
+        newest=Subquery(Sms.objects.filter(account=OuterRef("pk")).order_by("-id").values("id")[:1]),
+    )
+    values = rows.order_by().values_list("pk", "up_to", "version", "above", "below", "newest")
+    return {
+        pk: ReadState(up_to, version, min(above + below, COUNTED), newest or 0)
+        for pk, up_to, version, above, below, newest in sorted(values)
+    }
+
+
+def above_mark(user_id: int, rows: Any) -> Any:
+    """Of these messages, all above their account's mark, the ones that the person has not read."""
+    return rows.filter(~excepted(user_id, read=True))
+
+
+def excepted(user_id: int, read: bool) -> Exists:
+    """Whether a message of the outer query is an exception of this kind."""
+    return Exists(ReadException.objects.filter(user=user_id, sms=OuterRef("pk"), read=read))
+
+
+def settled_id(account_id: int, now: datetime | None = None) -> int:
+    """The id up to which no message of the account can appear any more; 0 when there is none."""
+    old = Sms.objects.filter(account=account_id, seen_at__lte=(now or timezone.now()) - SETTLED)
+    return old.order_by("-id").values_list("id", flat=True).first() or 0

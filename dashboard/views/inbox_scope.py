@@ -1,0 +1,54 @@
+"""Which messages a URL of the inbox is about, before they are narrowed by what they hold."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest
+
+from ..models import Booking, Sms
+from ..models.sms import SmsQuerySet
+from ..reading import FEW, unread_rows
+from .access import accounts_in_view
+from .paging import first_rows
+from .parameters import text_of, whole_of
+from .unread import states_in_view
+
+# Bookings of a person that are looked up one by one.
+OWN = 1000
+
+
+def in_scope(request: HttpRequest, unread: bool) -> SmsQuerySet:
+    """Messages of the accounts in view, or the unread ones; of one booking or the person's own, where the URL says so.
+
+    What is few is looked up by index and sorted, the condition on the accounts being in how it was found: said again,
+    it would tempt SQLite to walk the list from its top.
+    """
+    rows = None
+    if unread:
+        rows = unread_rows(request.user.pk or 0, states_in_view(request))
+    if whole_of(request.GET, "booking") is not None:
+        booking = booking_of(request)
+        every = Sms.objects.all() if rows is None else rows
+        rows = every.filter(booking=booking.pk) if booking else every.none()
+    if text_of(request.GET, "mine") == "1":
+        rows = _of_person(request, rows)
+    return Sms.objects.of_accounts(accounts_in_view(request)) if rows is None else rows
+
+
+def booking_of(request: HttpRequest) -> Booking | None:
+    """The booking that the URL names, if the person sees it. One query a request."""
+    known: dict[str, Booking | None] = request.__dict__.setdefault("_booking_named", {})
+    if "" not in known:
+        pk = whole_of(request.GET, "booking")
+        rows = Booking.objects.of_accounts(accounts_in_view(request)).only("number", "service", "account_id")
+        known[""] = None if pk is None else rows.filter(pk=pk).first()
+    return known[""]
+
+
+def _of_person(request: HttpRequest, rows: SmsQuerySet | None) -> SmsQuerySet:
+    bookings = Booking.objects.of_accounts(accounts_in_view(request)).of_person(request.user.pk or 0)
+    newest = first_rows(bookings.values_list("pk", "sms_count"), ("-remote_id",), OWN + 1)
+    if len(newest) <= OWN and sum(count for _, count in newest) <= FEW:
+        rows = Sms.objects.all() if rows is None else rows
+        return rows.filter(booking__in=[pk for pk, _ in newest])
+    rows = Sms.objects.of_accounts(accounts_in_view(request)) if rows is None else rows
+    return rows.filter(booking__in=bookings.values("pk"))
