@@ -124,8 +124,7 @@ def unread_rows(user_id: int, states: ReadStates) -> SmsQuerySet:
     So neither waits who has read everything nor who has read nothing. One query at most to tell which.
     """
     if _few(states):
-        # No condition on accounts but in the parts: said again, it would tempt SQLite to walk the whole list.
-        return Sms.objects.filter(pk__in=_unread_ids(user_id, states))
+        return Sms.objects.few_of(states).filter(pk__in=_unread_ids(user_id, states))
     # A mark that depends on the row: no index can be entered by it, so none but that of the list's order is.
     marks = [When(account=account, then=Value(state.up_to)) for account, state in states.items()]
     mark = Case(*marks, default=Value(0), output_field=BigIntegerField())

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Self
 
@@ -21,6 +22,17 @@ NOTED = 500
 class SmsQuerySet(AccountQuerySet["Sms"]):
     # Set by `matching`.
     is_searched: bool = False
+    # Set by `few_of`.
+    is_few: bool = False
+
+    def few_of(self, account_ids: Iterable[int]) -> Self:
+        """Rows of these accounts, for who adds a condition that finds few, and of them only: by ids, or bookings.
+
+        No condition on the accounts is made: it would tempt SQLite to walk the list from its top instead.
+        """
+        rows = self._clone()
+        rows.account_ids, rows.is_few = tuple(account_ids), True
+        return rows
 
     def blank(self, now: datetime) -> int:
         """Take text and code out of these rows for good; how many. Row, sender and fingerprint stay, so that the
@@ -41,12 +53,18 @@ class SmsQuerySet(AccountQuerySet["Sms"]):
         noted = Booking.objects.all() if self.account_ids is None else Booking.objects.of_accounts(self.account_ids)
         noted = noted.noted(looked_for)
         ids = list(noted.values_list("pk", flat=True)[: NOTED + 1])
-        found: Any = search.Found(F("search_text"), looked_for)
+        # Few are compared one by one, rather than looked up among all that the words find.
+        found: Any = (
+            search.holding("search_text", looked_for) if self.is_few else search.Found(F("search_text"), looked_for)
+        )
         if ids:
             found = Q(found) | Q(booking_id__in=ids if len(ids) <= NOTED else noted.values("pk"))
         rows = self.filter(found)
-        rows.is_searched = True
+        rows.is_searched = not self.is_few
         return rows
+
+    def by_account(self) -> list[Self]:
+        return [self] if self.is_few else super().by_account()
 
     def parts(self, columns: tuple[str, ...], limit: int) -> list[Self]:
         """Of a search: what is found by text and by note apart, each by the index that serves it."""
@@ -69,7 +87,7 @@ class SmsQuerySet(AccountQuerySet["Sms"]):
 
     def _clone(self) -> Self:
         clone = super()._clone()
-        clone.is_searched = self.is_searched
+        clone.is_searched, clone.is_few = self.is_searched, self.is_few
         return clone
 
     def newest(self) -> SmsQuerySet:

@@ -19,15 +19,14 @@ OWN = 1000
 def in_scope(request: HttpRequest, unread: bool) -> SmsQuerySet:
     """Messages of the accounts in view, or the unread ones; of one booking or the person's own, where the URL says so.
 
-    What is few is looked up by index and sorted, the condition on the accounts being in how it was found: said again,
-    it would tempt SQLite to walk the list from its top.
+    What is few is looked up by index and sorted; what is much is walked in the order of the list.
     """
     rows = None
     if unread:
         rows = unread_rows(request.user.pk or 0, states_in_view(request))
     if whole_of(request.GET, "booking") is not None:
         booking = booking_of(request)
-        every = Sms.objects.all() if rows is None else rows
+        every = _few(request) if rows is None else rows
         rows = every.filter(booking=booking.pk) if booking else every.none()
     if text_of(request.GET, "mine") == "1":
         rows = _of_person(request, rows)
@@ -48,7 +47,11 @@ def _of_person(request: HttpRequest, rows: SmsQuerySet | None) -> SmsQuerySet:
     bookings = Booking.objects.of_accounts(accounts_in_view(request)).of_person(request.user.pk or 0)
     newest = first_rows(bookings.values_list("pk", "sms_count"), ("-remote_id",), OWN + 1)
     if len(newest) <= OWN and sum(count for _, count in newest) <= FEW:
-        rows = Sms.objects.all() if rows is None else rows
-        return rows.filter(booking__in=[pk for pk, _ in newest])
+        every = _few(request) if rows is None else rows
+        return every.filter(booking__in=[pk for pk, _ in newest])
     rows = Sms.objects.of_accounts(accounts_in_view(request)) if rows is None else rows
     return rows.filter(booking__in=bookings.values("pk"))
+
+
+def _few(request: HttpRequest) -> SmsQuerySet:
+    return Sms.objects.few_of(accounts_in_view(request))

@@ -159,13 +159,23 @@
       return;
     }
     toast(button.dataset.copied || (button.matches('[data-code]') ? `Code ${button.dataset.copy} copied` : 'Copied'), 'ok', null, 'copied');
-    button.dispatchEvent(new CustomEvent('copied', { bubbles: true }));
+    if (button.matches('[data-code]')) read(rowOf(button));
     const use = $('use', button), before = use?.getAttribute('href');
     button.classList.add('done');
     if (before && !before.endsWith('#check')) {
       use.setAttribute('href', before.replace(/#.*/, '#check'));
       setTimeout(() => { use.setAttribute('href', before); button.classList.remove('done'); }, 1500);
     }
+  }
+
+  // --- a message is read when its code is copied or it is opened; reading.js does the rest where it is loaded
+
+  function read(row) {
+    if (!row?.hasAttribute('data-unread')) return;
+    row.removeAttribute('data-unread');
+    const request = { method: 'POST', keepalive: true, headers: { 'X-CSRFToken': meta('csrf-token') }, body: new URLSearchParams({ id: row.id.slice(4) }) };
+    const done = (answer) => { if (!answer.ok) throw new Error(answer.status); const frame = $('#shell-panel'); if (frame) htmx.trigger(frame, 'nudge'); };
+    fetch('/inbox/read/', request).then(done).catch(() => row.setAttribute('data-unread', ''));
   }
 
   // --- clicks: copy, dialogs, theme, the bar for new rows
@@ -193,6 +203,7 @@
   on('click', (event) => {
     const find = (selector) => event.target.closest(selector);
     const copy = find('[data-copy]'), opener = find('[data-dialog]');
+    if (find('[data-open]')) read(rowOf(event.target));
     if (copy) { event.preventDefault(); copyFrom(copy); }
     else if (opener) { opener.closest('[popover]')?.hidePopover?.(); showDialog(opener.dataset.dialog); }
     else if (find('[data-close]')) (find('dialog') || find('[popover]') || find('.banner'))?.[find('dialog') ? 'close' : find('[popover]') ? 'hidePopover' : 'remove']();

@@ -1,5 +1,5 @@
-// Read and unread: a row is read when its code is copied, when it is opened, or by its dot (key u). Works on every page
-// that shows messages: a row is [data-row] with the id sms-<id>, unread while it has data-unread.
+// Read and unread by a row's dot (key u), for all that is found, and for what a booking's page shows. That copying and
+// opening reads a message is in app.js. A row is [data-row] with the id sms-<id>, unread while it has data-unread.
 'use strict';
 (() => {
   const $ = (selector, from = document) => from.querySelector(selector);
@@ -38,19 +38,13 @@
     }
   }
 
-  on('copied', (event) => { const row = event.target.matches('[data-code]') && rowOf(event.target); if (row) mark([row], true); });
-  for (const name of ['click', 'auxclick']) {
-    on(name, (event) => {
-      const row = rowOf(event.target);
-      if (!row) return;
-      if (event.target.closest('[data-open]')) mark([row], true);
-      else if (event.target.closest('[data-mark]')) {
-        const read = row.hasAttribute('data-unread');
-        mark([row], read);
-        $('#announce').textContent = read ? 'Marked as read' : 'Marked as unread';
-      }
-    });
-  }
+  on('click', (event) => {
+    const row = event.target.closest('[data-mark]') && rowOf(event.target);
+    if (!row) return;
+    const read = row.hasAttribute('data-unread');
+    mark([row], read);
+    $('#announce').textContent = read ? 'Marked as read' : 'Marked as unread';
+  });
 
   // --- all that the filters find
 
