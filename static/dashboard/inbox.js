@@ -124,7 +124,7 @@
   on('htmx:afterSwap', (event) => {
     const asker = event.detail.requestConfig?.elt;
     // Another list than before, or more came at once than the live part holds.
-    if (asker?.matches?.('form[data-filter]') || (more().children.length && !panel().dataset.down)) drop();
+    if (asker?.matches?.('form[data-filter]') || (more().children.length && !panel().hasAttribute('data-down'))) drop();
     keep();
     watch();
   });

@@ -85,7 +85,10 @@
     const ids = [...document.querySelectorAll('[data-feed] > [id^="sms-"]')].map(idOf).filter((id) => !sent.has(id));
     if (!ids.length) return;
     for (const id of ids) sent.add(id);
-    post('/inbox/read/', ids.map((id) => ['id', id])).then(nudgeFrame, () => { for (const id of ids) sent.delete(id); });
+    post('/inbox/read/', ids.map((id) => ['id', id])).then(
+      () => { nudgeFrame(); others?.postMessage(''); },
+      () => { for (const id of ids) sent.delete(id); },
+    );
   }
   on('visibilitychange', seen);
   on('htmx:afterSwap', seen);

@@ -38,6 +38,7 @@ def test_filters_live_in_the_url_and_survive_going_back(visit: Visit) -> None:
     everything = page.locator(ROWS).count()
     page.get_by_role("checkbox", name="With code").check()
     page.wait_for_url("**/inbox/?code=1")
+    expect(page.locator(ROWS).filter(has_not=page.locator("[data-code]"))).to_have_count(0)
     word = str(page.locator(ROWS + " bdi").first.inner_text()).split()[0]
     page.locator("[data-search]").press_sequentially(word)
     page.wait_for_url(lambda url: "q=" in url and "code=1" in url)
