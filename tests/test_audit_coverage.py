@@ -14,9 +14,10 @@ from allauth.usersessions.models import UserSession
 from django.contrib import admin as django_admin
 from django.test import Client, RequestFactory
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.urls.resolvers import RoutePattern
 from django.utils import timezone
 
-from dashboard.models import Account, AuditEvent, Invite, Purchase, User
+from dashboard.models import Account, AlertChannel, AuditEvent, Invite, Purchase, User
 from dashboard.views import export as exporting
 from dashboard.views.activity_words import TOLD
 
@@ -29,7 +30,7 @@ NO_MEMBERS = {"memberships-TOTAL_FORMS": "0", "memberships-INITIAL_FORMS": "0"}
 NEW_PASSWORD = "tall-orange-bicycle-9753"
 
 # What is a person's own and touches nobody else, or only asks a worker to read.
-PERSONAL = {"favourite", "refresh-product", "news-about", "mfa_edit_webauthn"}
+PERSONAL = {"favourite", "refresh-product", "news-about", "mfa_edit_webauthn", "test-channel"}
 # Steps of the sign-in: proven where they are tested, by what goes on record there.
 SIGN_IN = {
     "account_login": "sign_in.done",
@@ -77,6 +78,12 @@ class World:
 
     def invite(self) -> tuple[Invite, str]:
         return Invite.make(invited_by=self.admin, account=self.account, role="operator", label="Nia")
+
+    def channel(self) -> AlertChannel:
+        channel = AlertChannel(user=self.admin, name="Hook")
+        channel.address = "json://127.0.0.1:9/"
+        channel.save()
+        return channel
 
     def person_form(self, **values: Any) -> dict[str, Any]:
         return {"username": "operator", "is_active": "on", "theme": "", "time_zone": "", **NO_MEMBERS, **values}
@@ -162,6 +169,14 @@ CASES: dict[str, Case] = {
     "end-session": ("session.ended", _end_session),
     "end-other-sessions": ("session.ended", _end_others),
     "settings": ("user.own_settings", lambda world: world.post("settings", {"first_name": "Ada", "theme": "dark"})),
+    "add-channel": (
+        "alerts.channel_added",
+        lambda world: world.post("add-channel", {"name": "Hook", "address": "json://93.184.215.14/"}),
+    ),
+    "remove-channel": (
+        "alerts.channel_removed",
+        lambda world: world.post("remove-channel", pk=world.channel().pk),
+    ),
     "invites": (
         "member.invited",
         lambda world: world.post("invites", {"account": world.account.pk, "role": "operator", "label": "Nia"}),
@@ -294,6 +309,10 @@ def posting(client: Client, sign_in: Callable[[], None], admin: User) -> set[str
         if name in closed:
             continue
         converters = pattern.pattern.converters.items()
+        if not isinstance(pattern.pattern, RoutePattern):
+            # An address that allauth writes as an expression: no number fits it.
+            found.add(name)
+            continue
         url = reverse(name, kwargs={key: uuid4() if "UUID" in type(each).__name__ else 1 for key, each in converters})
         sign_in()
         if client.post(url).status_code != 405:

@@ -19,19 +19,19 @@ logger = logging.getLogger(__name__)
 class AuditQuerySet(AccountQuerySet["AuditEvent"]):
     """Events are read and made, one by one; nothing else."""
 
-    # The parts that a list is joined from, each with an index of its own (views/paging.py).
-    parts: tuple[Q, ...] = ()
+    # Conditions of the parts that a list is joined from, each with an index of its own (views/paging.py).
+    ways: tuple[Q, ...] = ()
 
     def seen_by(self, user_id: int, managed: tuple[int, ...], visible: tuple[int, ...]) -> Self:
         """All events of the `managed` accounts, and of the `visible` ones (or of none) what the person did."""
         own = Q(user=user_id) & (Q(account=None) | Q(account__in=visible))
         elsewhere = own & (Q(account=None) | ~Q(account__in=managed))
         rows = self.filter(own | Q(account__in=managed))
-        rows.parts = (*(Q(account=pk) for pk in managed), elsewhere)
+        rows.ways = (*(Q(account=pk) for pk in managed), elsewhere)
         return rows
 
     def by_account(self) -> list[Self]:
-        return [self.filter(part) for part in self.parts] if len(self.parts) > 1 else [self]
+        return [self.filter(way) for way in self.ways] if len(self.ways) > 1 else [self]
 
     def update(self, **kwargs: Any) -> NoReturn:
         raise TypeError(AuditEvent.ONCE)
@@ -44,7 +44,7 @@ class AuditQuerySet(AccountQuerySet["AuditEvent"]):
 
     def _clone(self) -> Self:
         clone: Self = super()._clone()
-        clone.parts = self.parts
+        clone.ways = self.ways
         return clone
 
 

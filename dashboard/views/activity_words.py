@@ -65,6 +65,8 @@ _SENTENCES: dict[str, str] = {
     "second_factor.removed": "removed a second factor of {it}",
     "recovery_codes.renewed": "made new recovery codes",
     "recovery_code.used": "used a recovery code",
+    "alerts.channel_added": "has alerts sent to {it}",
+    "alerts.channel_removed": "has no more alerts sent to {it}",
     "backup.restored": "put a backup back",
     "access.denied": "was denied {it}",
 }
