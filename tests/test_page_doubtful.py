@@ -258,3 +258,30 @@ def test_the_cost_does_not_grow_with_the_cases(
 def test_no_query_reads_a_whole_table(client: Client, admin: Any, foreign_account: Account, doubtful: Purchase) -> None:
     client.force_login(admin)
     assert whole_reads(statements_of(client, "/purchases/doubtful/")) == []
+
+
+def test_an_older_sign_in_asks_who_it_is_and_then_decides_without_a_second_form(
+    page: Client, confirmed: Callable[..., None], doubtful: Purchase
+) -> None:
+    confirmed(page, seconds_ago=601)
+    decide = f"/purchases/{doubtful.pk}/decide/"
+    asked = page.post(decide, {"decision": "absent", "reason": "ANOSIM said so."})
+    assert (asked.status_code, asked["Location"].partition("?")[0]) == (302, "/accounts/confirm/")
+    doubtful.refresh_from_db()
+    assert doubtful.status == "needs_review"
+    decided = page.post(asked["Location"], {"password": "manager-password", "next": decide})
+    assert decided.status_code == 303
+    doubtful.refresh_from_db()
+    assert (doubtful.status, AuditEvent.objects.filter(action="purchase.decided").count()) == ("absent", 1)
+
+
+def test_a_wrong_password_there_decides_nothing(
+    page: Client, confirmed: Callable[..., None], doubtful: Purchase
+) -> None:
+    confirmed(page, seconds_ago=601)
+    decide = f"/purchases/{doubtful.pk}/decide/"
+    asked = page.post(decide, {"decision": "absent", "reason": "ANOSIM said so."})
+    answer = page.post(asked["Location"], {"password": "nonsense", "next": decide})
+    assert "That is not your password." in answer.content.decode()
+    doubtful.refresh_from_db()
+    assert doubtful.status == "needs_review"

@@ -133,6 +133,16 @@ def test_second_factors_are_changed_with_a_fresh_proof_only(
         assert (answer.status_code, answer["Location"].partition("?")[0]) == (303, "/accounts/confirm/")
 
 
+def test_a_fragment_that_needs_a_proof_leads_the_whole_page_and_back_to_it(
+    client: Client, viewer: Any, confirmed: Callable[..., None]
+) -> None:
+    sign_in(client)
+    confirmed(client, seconds_ago=601)
+    for page, back in (("http://testserver/settings/?a=1", "%2Fsettings%2F%3Fa%3D1"), ("http://evil.example/x", "%2F")):
+        answer = client.post(APP, headers={"HX-Request": "true", "HX-Current-URL": page})
+        assert (answer.status_code, answer["HX-Redirect"]) == (403, f"/accounts/confirm/?next={back}")
+
+
 def test_a_code_of_the_app_confirms_too(client: Client, guarded: str, confirmed: Callable[..., None]) -> None:
     sign_in(client)
     client.post(CODE, {"code": code_of(guarded)})
