@@ -84,6 +84,13 @@ def test_the_next_question_gets_what_was_stored_since_the_last_and_a_little_befo
     assert set(told(page, f"after={milliseconds(now - timedelta(minutes=10))}")) == {old.pk, late.pk, new.pk}
 
 
+def test_the_overlap_never_reaches_back_before_the_first_question(page: Client, account: Account) -> None:
+    rendered = milliseconds(timezone.now())
+    make_sms(make_booking(account), seen_at=timezone.now() - timedelta(seconds=5))
+    answer = asked(page, f"after={rendered}")
+    assert (answer["rows"], answer["after"]) == ([], rendered)
+
+
 def test_history_that_was_filled_in_is_no_news_but_what_came_while_nobody_asked_is(
     page: Client, account: Account
 ) -> None:

@@ -35,7 +35,8 @@ NUMBER, SERVICE, SENDER, TEXT = 40, 60, 40, 200
 @require_safe
 def news(request: HttpRequest) -> HttpResponse:
     """JSON: `rows`, newest first, of what came since `after`, whether there are `more`, what the person wants to be
-    told `about`, and the `after` of the next question. Without `after`: what came just now.
+    told `about`, and the `after` of the next question. The first one's is when its page was rendered, in
+    milliseconds; without it: what came just now.
 
     `text=1` adds sender and text, for a device whose person turned that on. `user` is for whom the page was made:
     Http404 when somebody else has signed in meanwhile.
@@ -44,13 +45,14 @@ def news(request: HttpRequest) -> HttpResponse:
     if text_of(request.GET, "user") not in ("", str(user.pk)):
         raise Http404
     now = datetime.now(UTC)
-    since = _since(request, now - OVERLAP)
+    since = _since(request, now)
     found: list[Any] = []
     if user.notify_about != User.NotifyAbout.NONE:
         fresh = Sms.objects.visible_to(user).filter(received_at__gt=since - FRESH, seen_at__gte=since)
         found = first_rows(fresh.for_list(), ("-received_at", "-id"), LIMIT + 1)
     answer = {
-        "after": int((now - OVERLAP).timestamp() * 1000),
+        # Never before what was asked for: a page knows what was there when it was rendered.
+        "after": round(max(since, now - OVERLAP).timestamp() * 1000),
         "about": user.notify_about,
         "rows": _rows(request, found[:LIMIT]),
         "more": len(found) > LIMIT,
@@ -69,11 +71,11 @@ def about(request: HttpRequest) -> HttpResponse:
     return done(request, "/settings/", f"You are told of: {User.NotifyAbout(chosen).label}.")
 
 
-def _since(request: HttpRequest, latest: datetime) -> datetime:
-    """The moment that `after` names in milliseconds, which is never later than `latest`."""
+def _since(request: HttpRequest, now: datetime) -> datetime:
+    """The moment that `after` names in milliseconds; a little before now where it names none that has been."""
     after = whole_of(request.GET, "after")
-    if after is None or after >= latest.timestamp() * 1000:
-        return latest
+    if after is None or after > now.timestamp() * 1000:
+        return now - OVERLAP
     return datetime.fromtimestamp(after / 1000, UTC)
 
 

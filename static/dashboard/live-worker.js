@@ -73,7 +73,7 @@ function openStream(url, tell) {
 }
 
 // A nudge only says that messages moved. What arrived is asked for here, once for all tabs, because timers of tabs in
-// the background are slow; `tell` gets { rows, more, about, away }. Nothing is told of what was there at the start.
+// the background are slow; `tell` gets { rows, more, about, away }. Nothing is told of what was there before.
 function openNews(tell) {
   const TOGETHER = 250, APART = 3000; // ms: arrivals of one moment make one question, and so far apart are two
   const AGAIN = 5000, TRIES = 12; // ms until a question that failed is asked again; after so many the next nudge asks
@@ -82,12 +82,12 @@ function openNews(tell) {
   const LONG = 60000; // ms after which a stream that opens anew had been away, whether it noticed or not
   const NOT_YOURS = [401, 403, 404];
   let want = null, after = '', known = [], timer = 0, last = 0, tries = 0;
-  let busy = false, again = false, lost = false, away = false;
+  let busy = false, again = false, opened = false, lost = false, away = false;
 
   function forget() { after = ''; known = []; away = false; }
 
   function soon(wait = TOGETHER + Math.random() * TOGETHER) {
-    if (!want || want.about === 'none' || timer) return;
+    if (!after || want.about === 'none' || timer) return;
     if (busy) { again = true; return; }
     timer = setTimeout(ask, Math.max(wait, last + APART - Date.now()));
   }
@@ -96,7 +96,7 @@ function openNews(tell) {
     timer = 0;
     last = Date.now();
     busy = true;
-    const asked = want, first = !after, wasAway = away || lost;
+    const asked = want, wasAway = away || lost;
     const answer = await question(asked).catch(() => 'failed');
     busy = false;
     if (asked.url !== want.url || answer === 'gone') forget();
@@ -109,7 +109,7 @@ function openNews(tell) {
       if (want === asked) want.about = answer.about;
       const rows = answer.rows.filter((row) => !known.includes(row.id));
       known = [...rows.map((row) => row.id), ...known].slice(0, KNOWN);
-      if (rows.length && !first) tell({ rows, more: answer.more, about: want.about, away: wasAway });
+      if (rows.length) tell({ rows, more: answer.more, about: want.about, away: wasAway });
     }
     if (again) { again = false; soon(); }
   }
@@ -126,21 +126,24 @@ function openNews(tell) {
   }
 
   return {
-    // Of a page: where to ask, what its person wants to be told about, whether texts are wanted on this device.
+    // Of a page: where to ask, what its person wants to be told about, since when, whether texts are wanted on this
+    // device, and from which version it was rendered.
     want(next) {
-      if (!want || want.url !== next.url || (want.about === 'none' && next.about !== 'none')) forget();
+      const before = want;
       want = { ...next };
-      if (!after) soon(0);
+      if (before && (before.url !== next.url || (before.about === 'none' && next.about !== 'none'))) forget();
+      after ||= next.after;
     },
     // Of the stream. It opens anew after a sleep, a loss or a restart: what came meanwhile is one piece of news.
     follow(message) {
-      if (message.state) lost ||= message.state !== 'live';
-      if (message.sync) {
-        away ||= lost || Date.now() - last > LONG;
-        lost = false;
-        soon(away ? BACK : 0);
-      }
       if (message.nudge?.t === 'sms') soon();
+      if (message.state) lost ||= opened && message.state !== 'live';
+      if (!message.sync) return;
+      const nothing = !opened && message.sync.v && message.sync.v === want?.version;
+      away ||= opened && (lost || Date.now() - last > LONG);
+      opened = true;
+      lost = false;
+      if (!nothing) soon(away ? BACK : 0);
     },
     soon,
   };

@@ -18,19 +18,22 @@
   function kept(name) { try { return JSON.parse(localStorage.getItem(`${KEY}.${name}`)) || {}; } catch { return {}; } }
   function keep(name, value) { try { localStorage.setItem(`${KEY}.${name}`, JSON.stringify(value)); } catch { /* not allowed here */ } }
 
-  let choice = kept('device'), about = script.dataset.about;
-  keep('about', { about });
-  const want = () => say({ want: { url: `${script.dataset.news}?user=${user}`, about, text: Boolean(choice.notify && choice.text) } });
+  const { version } = script.dataset, url = `${script.dataset.news}?user=${user}`;
+  // What the person wants to be told about, and since when: told by the server, and by the tab where it was chosen last.
+  let choice = kept('device'), { about, after } = script.dataset;
+  keep('about', { about, after });
+  const want = () => say({ want: { url, about, after, version, text: Boolean(choice.notify && choice.text) } });
   function choose(changes) {
     choice = { ...choice, ...changes };
     keep('device', choice);
     want();
     paint();
   }
-  function setAbout(next) {
+  function setAbout(next, since = after) {
     if (next === about) return;
     about = next;
-    keep('about', { about });
+    after = since;
+    keep('about', { about, after });
     if (about === 'none') forget();
     want();
     paint();
@@ -209,14 +212,14 @@
     if (detail.arrived) arrived(detail.arrived);
     if (detail.speak) speak(detail.speak, detail.turn);
   });
-  on('live:open', () => { about = kept('about').about || about; want(); look(); });
+  on('live:open', () => { want(); look(); });
   on('visibilitychange', look);
   for (const name of ['focus', 'blur']) on(name, look, window);
   // Another tab of this person: it was looked at, or something was chosen in it.
   on('storage', (event) => {
     if (event.key === `${KEY}.looked`) forget();
     if (event.key === `${KEY}.device`) { choice = kept('device'); paint(); }
-    if (event.key === `${KEY}.about`) setAbout(kept('about').about);
+    if (event.key === `${KEY}.about`) { const { about: next, after: since } = kept('about'); setAbout(next, since); }
   }, window);
   on('pagehide', () => { for (const each of shown.splice(0)) each.close(); }, window);
 
@@ -280,7 +283,7 @@
   // Kept by the server: true here as soon as it is there.
   on('htmx:afterRequest', ({ detail }) => {
     const form = detail.elt.closest?.('form[data-about]');
-    if (form && detail.successful) setAbout(new FormData(form).get('about'));
+    if (form && detail.successful) setAbout(new FormData(form).get('about'), Date.parse(detail.xhr.getResponseHeader('Date')) || after);
     else if (form) paint();
   });
   on('htmx:afterSettle', paint);

@@ -390,3 +390,29 @@ def test_a_page_without_a_list_tells_screen_readers_politely(listener: Listener,
     region = listener.visit.page.locator("[aria-live=polite]#announce")
     expect(region).to_have_text(re.compile(r"^New SMS for \+[\d ]+, with a code$"))
     assert "990099" not in region.inner_text()
+
+
+def test_a_page_on_which_nothing_happens_asks_nothing(
+    open_visit: Opener, listener: Listener, provider: Sandbox, stack: Stack
+) -> None:
+    with Relay(stack.port()) as relay:
+        visit = open_visit(relay.port)
+        visit.go_live("/settings/")
+        assert relay.count(b"GET /inbox/news/") == 0
+        provider.world.receive_sms(by_end(provider)[1].id, "One question 101101", "Bank")
+        expect(visit.page.locator("#announce")).to_have_text(re.compile("^New SMS for"))
+        assert relay.count(b"GET /inbox/news/") == 1
+        visit.close()
+
+
+def test_a_tab_that_the_browser_has_frozen_passes_its_turn_on(
+    listener: Listener, provider: Sandbox, foreign: Booking
+) -> None:
+    listener.choose("All bookings", notify=True)
+    page, frozen = listener.visit.page, listener.tab("/catalog/")
+    leave(page)
+    # It was looked at last, and takes no message any more.
+    frozen.evaluate("document.addEventListener('live:news', (event) => event.stopImmediatePropagation(), true)")
+    provider.world.receive_sms(foreign.id, "Passed on 111111", "Bank")
+    expect_told(1, page)
+    assert told(frozen) == []
