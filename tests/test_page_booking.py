@@ -282,7 +282,7 @@ def test_earlier_ones_are_put_below_and_what_arrives_moves_none_of_them(page: Cl
 def test_a_page_that_has_grown_long_leads_on_to_pages_of_their_own(
     page: Client, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(paging, "MOST_ROWS", 100)
+    monkeypatch.setattr(paging, "WINDOW", 100)
     booking = make_booking(account)
     made = many(booking, 260)
     second = content_of(page, booking, earlier(content_of(page, booking)))
@@ -300,7 +300,7 @@ def test_a_page_that_has_grown_long_leads_on_to_pages_of_their_own(
 def test_so_much_that_came_meanwhile_is_read_from_the_top(
     page: Client, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(paging, "MOST_ROWS", 60)
+    monkeypatch.setattr(paging, "WINDOW", 60)
     booking = make_booking(account)
     made = many(booking, 300)
     old = paging._link(

@@ -18,11 +18,9 @@ from django.http import QueryDict
 from ..models.visibility import AccountQuerySet
 
 PAGE_SIZE = 50
-# So many rows a growing page holds at the most, about.
-MOST_ROWS = 500
 # Parameters that say where in a list one is, not which list.
 CURSORS = ("after", "before", "back", "down", "v")
-# Rows of a page that reaches down to a given place.
+# Rows of a page that reaches down to a given place, and about the most of one that grows.
 WINDOW = 500
 
 
@@ -127,7 +125,7 @@ def rows_beyond(queryset: QuerySet[Any], sort: Sort, last: Any | None, limit: in
 def growing_page(queryset: QuerySet[Any], query: QueryDict, sorts: tuple[Sort, ...]) -> Page:
     """A page that grows at its end: with `back` in the query all rows down to that cursor and a page beyond it.
 
-    So nothing that is being read moves. Its `older` grows it on; from MOST_ROWS on it leads to a page of its own,
+    So nothing that is being read moves. Its `older` grows it on; from WINDOW on it leads to a page of its own,
     where `after` and `before` lead on as in `page_of`. One query, two with `back`.
     """
     sort, back = sorts[0], _read_cursor(queryset.model, sorts[0], query.get("back", ""))
@@ -135,13 +133,13 @@ def growing_page(queryset: QuerySet[Any], query: QueryDict, sorts: tuple[Sort, .
         page = page_of(queryset, without(query, "back"), sorts)
         grows = page.is_first and page.older
         return replace(page, older=_link(query, "back", sort, page.rows[-1])) if grows else page
-    shown = (*back[:-1], back[-1] - 1)  # the row of the cursor is on the page itself
-    head = first_rows(_beyond(queryset, sort, shown, backwards=True), _columns(sort, backwards=False), 2 * MOST_ROWS)
-    tail = first_rows(_beyond(queryset, sort, back, backwards=False), _columns(sort, backwards=False), PAGE_SIZE + 1)
+    above, below = _beyond(queryset, sort, back, True, inclusive=True), _beyond(queryset, sort, back, False)
+    head = first_rows(above, _columns(sort, False), 2 * WINDOW)
+    tail = first_rows(below, _columns(sort, False), PAGE_SIZE + 1)
     more, rows = len(tail) > PAGE_SIZE, head + tail[:PAGE_SIZE]
-    if len(head) == 2 * MOST_ROWS:  # so much came meanwhile that it is better read from the top
+    if len(head) == 2 * WINDOW:  # so much came meanwhile that it is better read from the top
         return growing_page(queryset, without(query, "back"), sorts)
-    name = "back" if len(rows) < MOST_ROWS else "after"
+    name = "back" if len(rows) < WINDOW else "after"
     return Page(rows, sort, sorts, "", _link(query, name, sort, rows[-1]) if more else "")
 
 

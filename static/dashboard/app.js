@@ -341,21 +341,28 @@
 
   // --- rows that arrive while the page is open
 
-  let before = null, waiting = 0;
+  let before = null, waiting = 0, held = null;
   function hideNewBar() { waiting = 0; const bar = $('[data-newbar]'); if (bar) bar.hidden = true; }
   const feedIds = (panel) => [...$$('[data-feed] > [id]', panel)].map((row) => row.id);
+  const topOf = (row) => row.getBoundingClientRect().top;
 
   on('htmx:beforeSwap', (event) => {
     const elt = asker(event), { target } = event.detail;
-    const panel = isPanel(elt) && target.id === elt.id && $('[data-feed]', target) ? target : null;
-    before = panel && { id: panel.id, ids: new Set(feedIds(panel)), height: root.scrollHeight };
+    const panel = isPanel(elt) && target.id === elt.id ? target : null;
+    before = panel && { id: panel.id, ids: new Set(feedIds(panel)) };
+    // Where the page asks for it, what is being read stays where it is, whichever panel grows above it.
+    const bar = $('.top')?.offsetHeight || 0;
+    const row = panel && scrollY > 160 && $('[data-keep-place]') && rows().find((each) => each.getBoundingClientRect().bottom > bar);
+    held = row ? { id: row.id, top: topOf(row) } : null;
   });
   on('htmx:afterSwap', () => {
+    const row = held && document.getElementById(held.id);
+    if (row) scrollBy({ top: topOf(row) - held.top, behavior: 'instant' });
+    held = null;
     const panel = before && document.getElementById(before.id);
     if (!panel) return;
     const { ids } = before, list = feedIds(panel);
     before = null;
-    if (!ids.size) return;
     const last = list.findIndex((id) => ids.has(id)), added = list.slice(0, last < 0 ? list.length : last);
     if (!added.length) return;
     for (const id of added) document.getElementById(id).classList.add('fresh');
