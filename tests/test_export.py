@@ -89,12 +89,12 @@ def test_a_row_holds_all_that_the_inbox_knows_of_a_message(page: Client, account
     make_sms(booking, 'Dein Code: 482913, "privat"\nZeile 2', sender="Größe 你好", received_at=at)
     response = page.post(PATH)
     content = file_of(response)
-    assert content.startswith(BOM + "Received (UTC),Received (Europe/Berlin),Number,")
+    assert content.startswith(BOM + "Received (UTC),Local time (Europe/Berlin),Number,")
     assert content.endswith("\r\n")
     (row,) = csv.DictReader(io.StringIO(content.removeprefix(BOM), newline=""))
     assert row == {
         "Received (UTC)": "2026-07-01T12:30:05Z",
-        "Received (Europe/Berlin)": "2026-07-01 14:30:05",
+        "Local time (Europe/Berlin)": "2026-07-01 14:30:05",
         "Number": "'+420734118902",
         "Country": "Czech Republic",
         "Service": "WhatsApp",
@@ -151,6 +151,26 @@ def test_the_filters_the_sort_and_nothing_else_decide_what_is_in_it(page: Client
     assert texts_of(page.post(PATH + "?q=nothing")) == []
     # A place in the list is no filter; what cannot be read narrows nothing; the form's own fields neither.
     assert len(texts_of(page.post(PATH + "?after=x&before=y&back=z&v=1&from=never&sort=%00", {"q": "second"}))) == 3
+
+
+@pytest.mark.parametrize("query", ["", "&q=wanted", "&code=1&q=wanted"])
+@pytest.mark.parametrize("accounts", [1, 2])
+@pytest.mark.parametrize("sort", ["newest", "oldest"])
+def test_chunks_put_together_are_what_the_filters_find(
+    page: Client, account: Account, manager: User, monkeypatch: pytest.MonkeyPatch, sort: str, accounts: int, query: str
+) -> None:
+    monkeypatch.setattr(exporting, "CHUNK", 4)
+    made = []
+    for each in [account, *(make_account() for _ in range(accounts - 1))]:
+        Membership.objects.get_or_create(user=manager, account=each, defaults={"role": "manager"})
+        booking = make_booking(each)
+        for at in range(15):
+            make_sms(booking, "another", received_at=timezone.now() - timedelta(hours=at))
+            made.append(make_sms(booking, f"wanted 482913 {at}", received_at=timezone.now() - timedelta(hours=at)))
+    found = [row["Text"] for row in rows_of(page.post(f"{PATH}?sort={sort}{query}"))]
+    wanted = sorted(made, key=lambda sms: (sms.received_at, sms.pk), reverse=sort == "newest")
+    assert [text for text in found if text != "another"] == [sms.text for sms in wanted]
+    assert len(found) == (2 if not query else 1) * len(made)
 
 
 @pytest.mark.parametrize("sort", ["newest", "oldest"])

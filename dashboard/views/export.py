@@ -94,7 +94,7 @@ class Run:
 
     def head(self) -> str:
         words = (
-            "Received (UTC)", f"Received ({self.zone})", "Number", "Country", "Service", "Sender", "Text", "Code",
+            "Received (UTC)", f"Local time ({self.zone})", "Number", "Country", "Service", "Sender", "Text", "Code",
             "Booking", "Account", "Note", "Labels", "Assigned to",
         )  # fmt: skip
         return BOM + csv_rows([words])
