@@ -20,35 +20,40 @@ from .search import FTS_ID, FTS_KEY, FTS_TABLE, ID_BITS, SPAN_BITS, Found, accou
 # A trigram's newest messages are counted up to so many, to learn which trigrams are rare.
 COUNTED = 400
 TRIGRAMS = 24
-# So many messages with the rarest trigrams are read, to see whether they hold the rest as well.
+# So many messages are read to see what they hold, found by so many characters around the rarest trigram.
 READ = 5000
-WIDTHS = (5, 9)
+WIDTHS = (5, 8)
 
 
 class Joined(Found):
-    """The same condition for a statement that has the full-text table among its own; `asked` is FTS5's language.
-
-    `checked`: the table is asked for less than is wanted, and the documents for the rest.
-    """
+    """The same condition for a statement that has the full-text table among its own; `asked` is FTS5's language."""
 
     asked: str
-    rows: tuple[int, int]
-    checked: tuple[Found, ...]
+    within: tuple[int, int]
 
     def as_sqlite(self, compiler: Any, connection: Any) -> tuple[str, Any]:
-        conditions = [f'"{FTS_TABLE}" MATCH %s', f"{self.own_id(compiler)} = {FTS_ID}", f"{FTS_KEY} BETWEEN %s AND %s"]
-        values = [self.asked, *self.rows]
-        for each in self.checked:
-            sql, params = each.as_sql(compiler, connection)
-            conditions.append(sql)
-            values += params
-        return " AND ".join(conditions), values
+        sql = f'"{FTS_TABLE}" MATCH %s AND {self.own_id(compiler)} = {FTS_ID} AND {FTS_KEY} BETWEEN %s AND %s'
+        return sql, [self.asked, *self.within]
+
+
+class Read(Found):
+    """The same condition, by reading the document."""
+
+    def as_sqlite(self, compiler: Any, connection: Any) -> tuple[str, Any]:
+        return self.as_sql(compiler, connection)
 
 
 def first_ids(rows: Any, *, backwards: bool, limit: int) -> list[int]:
     """Ids of the first messages found by their text, by (received_at, id), the last ones first if `backwards`."""
+    wanted = founds(rows)
+    within = _rows_within(rows.query.where)
+    few = _few([piece for each in wanted for piece in each.rhs], within, connections[rows.db])
+    if few is not None:
+        rows = _instead(rows, [Read(each.lhs, each.rhs) for each in wanted]).filter(pk__in=few)
+        rows = rows.order_by("-received_at", "-id") if backwards else rows.order_by("received_at", "id")
+        return list(rows.values_list("pk", flat=True)[:limit])
     found: list[tuple[datetime, int]] = []
-    for received_at, pk in _in_order(rows, backwards, limit):
+    for received_at, pk in _in_order(rows, within, backwards, limit):
         # Row numbers know the time by spans: the one in which the page ends is read to its end.
         if len(found) >= limit and _span(received_at) != _span(found[-1][0]):
             break
@@ -56,37 +61,46 @@ def first_ids(rows: Any, *, backwards: bool, limit: int) -> list[int]:
     return [pk for _, pk in sorted(found, reverse=backwards)[:limit]]
 
 
-def _in_order(rows: Any, backwards: bool, chunk: int) -> Iterator[tuple[datetime, int]]:
-    rows = rows.extra(tables=[FTS_TABLE], order_by=[f"{'-' if backwards else ''}{FTS_TABLE}.rowid"])  # noqa: S610
-    wanted, conditions = founds(rows), rows.query.where.children
+def _instead(rows: Any, conditions: list[Found]) -> Any:
+    """The rows with these conditions in the place of those that search."""
+    rows = rows.all()
+    others = [child for child in rows.query.where.children if not isinstance(child, Found)]
+    rows.query.where.children[:] = [*conditions, *others]
+    return rows
+
+
+def _in_order(rows: Any, within: tuple[int, int], backwards: bool, chunk: int) -> Iterator[tuple[datetime, int]]:
+    wanted = founds(rows)
     joined = Joined(wanted[0].lhs, wanted[0].rhs)
-    joined.rows = _rows_within(rows.query.where)
-    joined.asked, joined.checked = _plan(wanted, rows.account_ids or (), connections[rows.db])
-    conditions[:] = [joined, *(child for child in conditions if not isinstance(child, Found))]
+    marks = [account_mark(pk) for pk in rows.account_ids or ()]
+    joined.asked = match_of(*(piece for each in wanted for piece in each.rhs), any_of=marks)
+    joined.within = within
+    order = f"{'-' if backwards else ''}{FTS_TABLE}.rowid"
+    rows = _instead(rows, [joined]).extra(tables=[FTS_TABLE], order_by=[order])  # noqa: S610
     found: Iterator[tuple[datetime, int]] = rows.values_list("received_at", "pk").iterator(chunk_size=chunk)
     return found
 
 
-def _plan(wanted: tuple[Found, ...], accounts: tuple[int, ...], connection: Any) -> tuple[str, tuple[Found, ...]]:
-    """What to ask the full-text table, and what of it to check in the documents.
+def _few(pieces: list[str], within: tuple[int, int], connection: Any) -> list[int] | None:
+    """Ids of messages among which all those are that hold the pieces; None if there are very many.
 
     The table finds a long piece by walking the lists of all its trigrams: those of +49 152 hold every message. So it
-    is asked for the rarest trigram and some characters around it alone, if few enough messages have these.
+    is asked for the rarest trigram and some characters around it alone.
     """
-    pieces = [piece for each in wanted for piece in each.rhs]
-    marks = [account_mark(pk) for pk in accounts]
-    whole = match_of(*pieces, any_of=marks)
     places = {piece[at : at + 3]: (piece, at) for piece in pieces for at in range(len(piece) - 2)}
     if len(places) < 3:
-        return whole, ()
+        return None
+    statement = (
+        f'SELECT {FTS_ID} FROM "{FTS_TABLE}" WHERE "{FTS_TABLE}" MATCH %s AND rowid BETWEEN %s AND %s LIMIT {READ}'  # noqa: S608
+    )
     with connection.cursor() as cursor:
         piece, at = places[_rarest(list(places), cursor)]
-        less = [match_of(_around(piece, at, width), any_of=marks) for width in WIDTHS]
-        some = f"(SELECT COUNT(*) FROM (SELECT 1 FROM {FTS_TABLE} WHERE {FTS_TABLE} MATCH %s LIMIT {READ})) < {READ}"  # noqa: S608
-        cases = " ".join(f"WHEN {some} THEN {number}" for number in range(len(less)))
-        cursor.execute(f"SELECT CASE {cases} END", less)
-        (number,) = cursor.fetchone()
-    return (whole, ()) if number is None else (less[number], wanted)
+        for width in WIDTHS:
+            cursor.execute(statement, [match_of(_around(piece, at, width)), *within])
+            ids = [pk for (pk,) in cursor.fetchall()]
+            if len(ids) < READ:
+                return ids
+    return None
 
 
 def _around(piece: str, at: int, width: int) -> str:
