@@ -217,9 +217,12 @@ def many(account: Account) -> list[Sms]:
 
 @pytest.mark.parametrize("accounts", [1, 3])
 @pytest.mark.parametrize("sort", ["newest", "oldest"])
+@pytest.mark.parametrize("read", [0, 10, 5000])
 def test_pages_of_a_search_hold_every_message_once_in_both_directions(
-    many: list[Sms], accounts: int, sort: str
+    many: list[Sms], accounts: int, sort: str, read: int, monkeypatch: Any
 ) -> None:
+    """Whether SQLite's table gives few messages to read, or all in order."""
+    monkeypatch.setattr("dashboard.models.search_fts.READ", read)
     ids = sorted({sms.account_id for sms in many})[:accounts]
     rows = Sms.objects.of_accounts(ids).matching("needle")
     expected = [sms.pk for sms in many if sms.account_id in ids][:: 1 if sort == "newest" else -1]

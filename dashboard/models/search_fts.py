@@ -6,7 +6,7 @@ of every message costs no more than a rare one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -46,61 +46,56 @@ class Read(Found):
 def first_ids(rows: Any, *, backwards: bool, limit: int) -> list[int]:
     """Ids of the first messages found by their text, by (received_at, id), the last ones first if `backwards`."""
     wanted = founds(rows)
+    pieces = [piece for each in wanted for piece in each.rhs]
     within = _rows_within(rows.query.where)
-    few = _few([piece for each in wanted for piece in each.rhs], within, connections[rows.db])
-    if few is not None:
-        rows = _instead(rows, [Read(each.lhs, each.rhs) for each in wanted]).filter(pk__in=few)
-        rows = rows.order_by("-received_at", "-id") if backwards else rows.order_by("received_at", "id")
-        return list(rows.values_list("pk", flat=True)[:limit])
+    if narrow := _narrow(pieces, within, connections[rows.db]):
+        reading = [Read(each.lhs, each.rhs) for each in wanted]
+        found = list(_joined(rows, narrow, within, "rowid", reading))
+    else:
+        marks = [account_mark(pk) for pk in rows.account_ids or ()]
+        key = "-rowid" if backwards else "rowid"
+        found = _until_full(_joined(rows, match_of(*pieces, any_of=marks), within, key).iterator(limit), limit)
+    return [pk for _, pk in sorted(found, reverse=backwards)[:limit]]
+
+
+def _joined(rows: Any, asked: str, within: tuple[int, int], key: str, more: Iterable[Found] = ()) -> Any:
+    """(received_at, id) of the rows that the table gives for `asked`, in the order of its row numbers."""
+    joined = Joined(founds(rows)[0].lhs, ())
+    joined.asked, joined.within = asked, within
+    rows = rows.extra(tables=[FTS_TABLE], order_by=[key.replace("rowid", f"{FTS_TABLE}.rowid")])  # noqa: S610
+    others = [child for child in rows.query.where.children if not isinstance(child, Found)]
+    rows.query.where.children[:] = [joined, *more, *others]
+    return rows.values_list("received_at", "pk")
+
+
+def _until_full(rows: Iterable[tuple[datetime, int]], limit: int) -> list[tuple[datetime, int]]:
     found: list[tuple[datetime, int]] = []
-    for received_at, pk in _in_order(rows, within, backwards, limit):
+    for received_at, pk in rows:
         # Row numbers know the time by spans: the one in which the page ends is read to its end.
         if len(found) >= limit and _span(received_at) != _span(found[-1][0]):
             break
         found.append((received_at, pk))
-    return [pk for _, pk in sorted(found, reverse=backwards)[:limit]]
-
-
-def _instead(rows: Any, conditions: list[Found]) -> Any:
-    """The rows with these conditions in the place of those that search."""
-    rows = rows.all()
-    others = [child for child in rows.query.where.children if not isinstance(child, Found)]
-    rows.query.where.children[:] = [*conditions, *others]
-    return rows
-
-
-def _in_order(rows: Any, within: tuple[int, int], backwards: bool, chunk: int) -> Iterator[tuple[datetime, int]]:
-    wanted = founds(rows)
-    joined = Joined(wanted[0].lhs, wanted[0].rhs)
-    marks = [account_mark(pk) for pk in rows.account_ids or ()]
-    joined.asked = match_of(*(piece for each in wanted for piece in each.rhs), any_of=marks)
-    joined.within = within
-    order = f"{'-' if backwards else ''}{FTS_TABLE}.rowid"
-    rows = _instead(rows, [joined]).extra(tables=[FTS_TABLE], order_by=[order])  # noqa: S610
-    found: Iterator[tuple[datetime, int]] = rows.values_list("received_at", "pk").iterator(chunk_size=chunk)
     return found
 
 
-def _few(pieces: list[str], within: tuple[int, int], connection: Any) -> list[int] | None:
-    """Ids of messages among which all those are that hold the pieces; None if there are very many.
+def _narrow(pieces: list[str], within: tuple[int, int], connection: Any) -> str:
+    """What to ask for instead of the pieces, where few enough messages have it; "" where very many do.
 
     The table finds a long piece by walking the lists of all its trigrams: those of +49 152 hold every message. So it
     is asked for the rarest trigram and some characters around it alone.
     """
     places = {piece[at : at + 3]: (piece, at) for piece in pieces for at in range(len(piece) - 2)}
     if len(places) < 3:
-        return None
-    statement = (
-        f'SELECT {FTS_ID} FROM "{FTS_TABLE}" WHERE "{FTS_TABLE}" MATCH %s AND rowid BETWEEN %s AND %s LIMIT {READ}'  # noqa: S608
-    )
+        return ""
+    some = f'SELECT 1 FROM "{FTS_TABLE}" WHERE "{FTS_TABLE}" MATCH %s AND rowid BETWEEN %s AND %s LIMIT {READ}'  # noqa: S608
     with connection.cursor() as cursor:
         piece, at = places[_rarest(list(places), cursor)]
         for width in WIDTHS:
-            cursor.execute(statement, [match_of(_around(piece, at, width)), *within])
-            ids = [pk for (pk,) in cursor.fetchall()]
-            if len(ids) < READ:
-                return ids
-    return None
+            match = match_of(_around(piece, at, width))
+            cursor.execute(f"SELECT COUNT(*) FROM ({some})", [match, *within])  # noqa: S608
+            if cursor.fetchone()[0] < READ:
+                return match
+    return ""
 
 
 def _around(piece: str, at: int, width: int) -> str:
