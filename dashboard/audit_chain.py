@@ -10,7 +10,6 @@ heads are logged each day (`audit head …`), to be compared by `manage.py check
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
 import secrets
@@ -53,7 +52,7 @@ def moment(at: datetime) -> str:
 def _mac(key: bytes, *values: Any) -> str:
     # JSON: where a value ends and the next begins is never in doubt.
     text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hmac.new(key, text.encode("ascii"), hashlib.sha256).hexdigest()
+    return hmac.digest(key, text.encode("ascii"), "sha256").hex()
 
 
 def _context(chain: int) -> str:

@@ -25,9 +25,15 @@ class AuditQuerySet(AccountQuerySet["AuditEvent"]):
     def seen_by(self, user_id: int, managed: tuple[int, ...], visible: tuple[int, ...]) -> Self:
         """All events of the `managed` accounts, and of the `visible` ones (or of none) what the person did."""
         own = Q(user=user_id) & (Q(account=None) | Q(account__in=visible))
-        elsewhere = own & (Q(account=None) | ~Q(account__in=managed))
-        rows = self.filter(own | Q(account__in=managed))
-        rows.ways = (*(Q(account=pk) for pk in managed), elsewhere)
+        rows = self.filter(own | Q(account__in=managed) if managed else own)
+        elsewhere = (None, *(pk for pk in visible if pk not in managed))
+        rows.ways = (*(Q(account=pk) for pk in managed), *(Q(user=user_id, account=pk) for pk in elsewhere))
+        return rows
+
+    def only_these(self, ids: Any) -> Self:
+        """Of these rows those with such an id, which are few: no index of a list is walked to find them."""
+        rows = self.filter(pk__in=ids)
+        rows.ways = ()
         return rows
 
     def by_account(self) -> list[Self]:
@@ -108,9 +114,11 @@ class AuditEvent(models.Model):
         ordering = ("-at", "-id")
         constraints = [models.UniqueConstraint(fields=["chain", "seq"], name="audit_seq_once")]
         indexes = [
-            # The list of an account, of a person, of a kind, of both; the history of an object.
+            # The list of an account, of a person, of a person in an account, of a kind, of a kind in an account; the
+            # history of an object.
             models.Index(fields=["account", "at"], name="audit_of_account"),
             models.Index(fields=["user", "at"], name="audit_of_person"),
+            models.Index(fields=["user", "account", "at"], name="audit_of_person_in_account"),
             models.Index(fields=["kind", "at"], name="audit_of_kind"),
             models.Index(fields=["account", "kind", "at"], name="audit_of_account_kind"),
             models.Index(fields=["object_type", "object_id", "at"], name="audit_of_object"),
