@@ -16,8 +16,8 @@ from anosim_dashboard import request_id
 
 from .client_address import address_of
 from .live import topics
-from .models import Account, AuditEvent, Booking, Purchase, User
-from .wording import number_text
+from .models import Account, AuditEvent, Booking, Product, Purchase, User
+from .wording import country_name, number_text, service_text
 
 Role = AuditEvent.Role
 Details = dict[str, Any] | None
@@ -98,7 +98,10 @@ def _write(
 def text_of(subject: Model) -> str:
     """What a thing is called in the record, for as long as the record is kept."""
     if isinstance(subject, Purchase):
-        return f"{subject.amount} × {subject.product}"
+        return f"{subject.amount} × {text_of(subject.product)}"
+    if isinstance(subject, Product):
+        names = (service_text(subject.service, subject.rental_type), country_name(subject.country))
+        return ", ".join(name for name in names if name)
     if isinstance(subject, Booking):
         return number_text(subject.number) or str(subject)
     return str(subject)

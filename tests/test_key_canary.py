@@ -20,7 +20,18 @@ from tests.stack import Session, Stack
 KEY = "Zq7uHx3d-KEY_4Xw9+Lm2/Tv8=pRf6"
 PASSWORD = "gT5-kW8nQ2_yB4-pass"
 FAULTS = {"mixed": {"rate": 0.3}, "trickle": {"rate": 0.02, "seconds": 0.5}, "throttle-before": {"rate": 0.05}}
-PAGES = ("/", "/inbox/", "/bookings/", "/catalog/", "/orders/", "/sim-cards/", "/status/", "/admin/", "/nowhere/")
+PAGES = (
+    "/",
+    "/inbox/",
+    "/bookings/",
+    "/catalog/",
+    "/orders/",
+    "/sim-cards/",
+    "/status/",
+    "/activity/",
+    "/admin/",
+    "/nowhere/",
+)
 
 
 def forms_of(secret: str) -> list[bytes]:
@@ -96,6 +107,7 @@ def test_no_page_shows_it(busy: tuple[Stack, dict[str, bytes]]) -> None:
     _, seen = busy
     assert {path: hits(body) for path, body in seen.items() if hits(body)} == {}
     assert seen["/status/"].count(b"every") > 3  # the crawl was signed in
+    assert b'id="event-' in seen["/activity/"]  # and what it did is on record
 
 
 def test_no_log_line_has_it(busy: tuple[Stack, dict[str, bytes]]) -> None:
