@@ -268,7 +268,7 @@ def test_a_head_that_is_gone_is_missed_and_stops_nobody(events: list[AuditEvent]
 
 def _copied(event: AuditEvent, **changes: Any) -> None:
     """A row like this one, put in with other values."""
-    names = [field.column for field in AuditEvent._meta.concrete_fields if field.column != "id"]
+    names = [str(field.column) for field in AuditEvent._meta.concrete_fields if field.column != "id"]
     values = [changes.get(name, getattr(event, name)) for name in names]
     values[names.index("details")] = json.dumps(event.details)
     by_force(f"INSERT INTO {TABLE} ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))})", *values)

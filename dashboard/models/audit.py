@@ -153,9 +153,9 @@ class AuditEvent(models.Model):
         )  # fmt: skip
 
     def _make_plain(self) -> None:
-        for name in ("user_name", "action", "object_type", "object_id", "object_text", "device", "request_id"):
-            limit = self._meta.get_field(name).max_length
-            setattr(self, name, audit_text.line(getattr(self, name), limit))
+        for column in self._meta.concrete_fields:
+            if isinstance(column, models.CharField) and column.editable:
+                setattr(self, column.name, audit_text.line(getattr(self, column.name), column.max_length or 0))
         self.kind = kind_of(self.action)
         self.details = audit_text.details(self.details)
         self.address = audit_text.address(self.address)
@@ -189,10 +189,10 @@ class AuditHead(models.Model):
             root.move(root.open_key(), root.seq + 1, "")
         # Where events are left of a chain whose head is gone, their count goes on; the check tells of both.
         known = AuditEvent.objects.filter(chain=chain).aggregate(seq=Max("seq"))["seq"] or 0
-        new = cls(chain=chain, seq=known, sealed_key=audit_chain.new_sealed_key(chain))
+        new = AuditHead(chain=chain, seq=known, sealed_key=audit_chain.new_sealed_key(chain))
         new.mac = audit_chain.head_mac(new.open_key(), chain, known, "")
         # Of the root: who comes second waits here for the first, and finds its row.
-        cls.objects.bulk_create([new], ignore_conflicts=True)
+        AuditHead.objects.bulk_create([new], ignore_conflicts=True)
         return cls.objects.select_for_update().get(chain=chain)
 
     def open_key(self) -> bytes:
