@@ -196,7 +196,7 @@ def _dashed_letters(run: list[tuple[int, int]], parts: list[str]) -> Iterator[Ca
     elif len(parts) <= 3 and all(part.upper() == part for part in parts):
         code = "-".join(parts)
         if 5 <= len(code) <= 12 and any(part.isdigit() for part in code):
-            yield Candidate(run[0][0], run[-1][1], code, 0.0)
+            yield Candidate(run[0][0], run[-1][1], code, 1.0 if len(parts) == 2 and len(code) >= 6 else 0.0)
         elif 6 <= len(code) <= 9:
             yield Candidate(run[0][0], run[-1][1], code, -4.0)
 

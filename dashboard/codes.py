@@ -162,7 +162,7 @@ class _Scorer:
         score = candidate.shape + self._proximity(candidate) + self._surroundings(candidate)
         if len(candidate.code) == 3 and not self._is_named(candidate):
             return score - 7.0
-        if score < 0 or self._is_labelled(candidate) or (self.offers and _VANITY.fullmatch(candidate.code)):
+        if score < 0 or self._is_labelled(candidate) or self._is_offered(candidate):
             return score - 7.0
         return score + self.message_bonus
 
@@ -189,16 +189,21 @@ class _Scorer:
         if bool(left.strip()) == bool(right.strip(" .")):
             return False
         joined = re.search(r"[:\-|>)\]】=][ \n]*$", left) or re.match(r"[ \n]*[:\-|(\[【]", right)
-        return bool(joined) or (len(candidate.code) == 6 and words <= 2)
+        return bool(joined) or (len(candidate.code) == 6 and words <= 3)
 
     def _standing(self, candidate: Candidate) -> float:
-        """Whether it stands where a message puts its code: "304815 - enter it ...", "Kestrel: 304815. Tell nobody"."""
+        """Whether it stands where messages put their code: "304815 - enter it", "Kestrel: 304815. Hurry", "It is this: 304815"."""
         if not candidate.code.isdigit() or not 4 <= len(candidate.code) <= 8:
             return 0.0
         left, right = self.message.clean[: candidate.start][-48:], self.message.clean[candidate.end :][:12]
         first = _FIRST.match(left) and re.match(r" ?[(\-:=]| ?[.,] |\n", right)
         titled = _TITLED.match(left) and candidate.start <= 48 and re.match(r" ?[.;,!?(\n]|$", right)
-        return (1.5 if len(candidate.code) == 4 else 3.0) if first or titled else 0.0
+        last = len(self.begins) == 1 and re.search(r"[:=՝፦៖] ?$", left) and re.match(r"[ .]*(?:\(|\n|$)", right)
+        long = len(candidate.code) >= (6 if last else 5)
+        if first or titled or last:
+            return 3.0 if long else 1.5
+        hint = self.words["hint"].after(candidate.end)
+        return 2.5 if long and hint is not None and _is_gap(self.message.clean[candidate.end : hint], 12) else 0.0
 
     def _boundaries(self, left: int, right: int) -> int:
         return bisect_left(self.stops, right) - bisect_left(self.stops, left)
@@ -209,8 +214,8 @@ class _Scorer:
         return right - left + per_line * lines + 45 * max(0, self._boundaries(left, right) - lines)
 
     def _proximity(self, candidate: Candidate) -> float:
-        signs_in = self._near("sign_in", candidate)
-        return max(self._near("code", candidate), 0.65 * signs_in, self._entered(candidate) + (0.5 if signs_in else 0))
+        code, signs_in, entered = self._near("code", candidate), self._near("sign_in", candidate), self._entered(candidate)
+        return max(code + (1.0 if entered and code else 0.0), 0.65 * signs_in, entered + (0.5 if signs_in else 0.0))
 
     def _near(self, kind: str, candidate: Candidate) -> float:
         best = 0.0
@@ -244,6 +249,9 @@ class _Scorer:
         before, after = self.words["enter"].before(candidate.start), self.words["enter"].after(candidate.end)
         if before is not None and _is_gap(self.message.clean[before : candidate.start], 12):
             return 3.5
+        secret = self.words["secret"].before(candidate.start)
+        if secret is not None and candidate.start - secret <= 2:
+            return 3.5  # "Don't share 4821 with anybody"
         if after is not None and _is_gap(self.message.clean[candidate.end : after], 9):
             return 3.5
         if after is not None and _is_gap(self.message.clean[candidate.end : after], 32):
@@ -272,12 +280,25 @@ class _Scorer:
             bonus += 2.5 if left[-1:] in (":", "\n", "=") and re.match(r"[\n.,;)]|$", right) else -6.0
         return bonus - (2.5 if left[-1:] in ("#", "№") else 0.0)
 
+    def _is_offered(self, candidate: Candidate) -> bool:
+        """Whether it is the code of a discount, a voucher or a gift: those are made of letters, mostly."""
+        offers = self.words["offer"]
+        if candidate.code.isdigit():
+            before = offers.before(candidate.start)
+            return before is not None and candidate.start - before <= 10 and not self._boundaries(before, candidate.start)
+        if _VANITY.fullmatch(candidate.code) and self.offers:
+            return True
+        before, after = offers.before(candidate.start), offers.after(candidate.end)
+        return (before is not None and not self._boundaries(before, candidate.start)) or (
+            after is not None and not self._boundaries(candidate.end, after)
+        )
+
     def _is_labelled(self, candidate: Candidate) -> bool:
         """Whether the number belongs to a word such as "order" or "flight" rather than to a word for a code."""
         code_before = self.words["code"].before(candidate.start)
-        if len(candidate.code) == 6 and self.is_bare(candidate):
-            return False  # "grubhub order 771332": who tells about an order says more than that
         label = self.words["label"].before(candidate.start)
+        if len(candidate.code) == 6 and self.is_bare(candidate) and self.words["label"].starts[:1] != [0]:
+            return False  # "grubhub order 771332": who tells about an order says more than that
         near_sign_in = self.words["sign_in"].before(candidate.start)
         nearest = max(code_before or 0, near_sign_in or 0)  # "to verify order 12, 4821" against "to verify 4821"
         if label is not None and label > nearest:
