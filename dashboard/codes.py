@@ -20,6 +20,7 @@ from .code_rules import KEY, KINDS, rules
 MAX_TEXT = 12_000  # characters looked at; the longest real SMS (255 parts) is a rare machine's output
 MAX_CANDIDATES = 80  # a text with more numbers than this is a list, not a message with a code
 ACCEPT = 5.0
+HEAD = 48  # characters in which a message says who it is from
 CONTEXT = 400  # characters after the last candidate that still say something about it
 
 # One or more domains, one space, the code: WICG "Origin-bound one-time codes delivered via SMS". An embedded
@@ -32,6 +33,7 @@ _JOINED_LEFT = re.compile(r"[+@_&\\]$|--$|\d[.,:/'*]$|[/*•.…xX]{2} ?$|[^\W\d
 _JOINED_RIGHT = re.compile(r"[@_\\]|-+$|[.,:/'*]\d|\*\*|#$")
 _FIRST = re.compile(r"\s*(?:<#>|\[#\]|[\[【(][^\[\]【】()\n]{1,24}[\]】)])?:?\s*$")
 _TITLED = re.compile(r"\s*(?:[^\s\d:]{1,24} ?){1,3}[:\-] ?$")
+_TWO_WORDS = re.compile(r"[^\s:]+ [^\s:]+ ")
 _VANITY = re.compile(r"[A-Za-z]{3,}\d{0,4}[kK]?|\d{1,3}[A-Za-z]{3,}")  # SAVE20, 50OFF: made up by people, for a sale
 _NUMERO = re.compile(r"(?<![^\W\d_])(?:n|no|nr|num|nro|br|sz|ref|crt|c|č)[.:] ")  # "order no. 4821": ends no sentence
 _RETRIEVER = re.compile(r"\s*(?:<#>|\[#\])")
@@ -156,6 +158,7 @@ class _Scorer:
         self.begins = [candidate.start for candidate in found if candidate.code.isdigit()]
         self.alone = len(found) == 1 and _is_all(message.clean, found[0])
         self.offers = bool(words["offer"].starts) or "%" in message.clean
+        self.is_about_access = any(words[kind].starts for kind in ("code", "sign_in", "secret", "hint"))
         self.message_bonus = self._message_bonus()
 
     def score(self, candidate: Candidate) -> float:
@@ -173,37 +176,44 @@ class _Scorer:
             bonus += 2.0
         return bonus
 
-    def is_bare(self, candidate: Candidate) -> bool:
+    def _is_bare(self, candidate: Candidate) -> bool:
         """Whether the message is a name and the candidate only: "61840 - Telegram", "Discord: 880-112"."""
-        left, right = self.message.clean[: candidate.start], self.message.clean[candidate.end :]
-        if (
-            len(self.begins) > 1
-            or len(left) + len(right) > 40
-            or not candidate.code.isdigit()
-            or len(candidate.code) < 4
-        ):
+        clean, code = self.message.clean, candidate.code
+        if len(self.begins) != 1 or not code.isdigit() or len(code) < 4 or len(clean) > 40 + len(code):
             return False
-        named, words = left.strip() or right.strip(), len(left.split()) + len(right.split())
-        if re.search(r"[0-9%?!]", left + right) or words > 4 or not named:
+        left, right = clean[: candidate.start], clean[candidate.end :]
+        words = len(left.split()) + len(right.split())
+        if words > 4 or bool(left.strip()) == bool(right.strip(" .")) or re.search(r"[0-9%?!]", left + right):
             return False
-        if bool(left.strip()) == bool(right.strip(" .")):
-            return False
+        if self.words["number"].starts and not self.is_about_access:
+            return False  # "Your new customer number: 482913"
         joined = re.search(r"[:\-|>)\]】=][ \n]*$", left) or re.match(r"[ \n]*[:\-|(\[【]", right)
-        return bool(joined) or (len(candidate.code) == 6 and words <= 3)
+        return bool(joined) or (len(code) == 6 and words <= 3)
 
     def _standing(self, candidate: Candidate) -> float:
-        """Whether it stands where messages put their code: "304815 - enter it", "Kestrel: 304815. Hurry", "It is this: 304815"."""
+        """Whether it stands where codes do: "304815 - enter it", "Kestrel: 304815. Hurry", "To be sure: 304815"."""
         if not candidate.code.isdigit() or not 4 <= len(candidate.code) <= 8:
             return 0.0
-        left, right = self.message.clean[: candidate.start][-48:], self.message.clean[candidate.end :][:12]
-        first = _FIRST.match(left) and re.match(r" ?[(\-:=]| ?[.,] |\n", right)
-        titled = _TITLED.match(left) and candidate.start <= 48 and re.match(r" ?[.;,!?(\n]|$", right)
-        last = len(self.begins) == 1 and re.search(r"[:=՝፦៖] ?$", left) and re.match(r"[ .]*(?:\(|\n|$)", right)
-        long = len(candidate.code) >= (6 if last else 5)
-        if first or titled or last:
-            return 3.0 if long else 1.5
-        hint = self.words["hint"].after(candidate.end)
-        return 2.5 if long and hint is not None and _is_gap(self.message.clean[candidate.end : hint], 12) else 0.0
+        right = self.message.clean[candidate.end : candidate.end + 12]
+        first = self._is_first(candidate) and re.match(r" ?[(\-:=]| ?[.,] |\n", right)
+        titled = candidate.start <= HEAD and _TITLED.match(self.message.clean[: candidate.start])
+        if first or (titled and re.match(r" ?[.;,!?(\n]|$", right)):
+            return 3.0 if len(candidate.code) >= 5 else 1.5
+        last = self.is_about_access and len(self.begins) == 1 and re.match(r"[ .]*(?:\(|\n|$)", right)
+        if last and re.search(r"[:=՝፦៖] ?$", self.message.clean[: candidate.start][-2:]):
+            return 3.0 if len(candidate.code) >= 6 else 1.5
+        valid = self.words["hint"].after(candidate.end)
+        return 2.5 if len(candidate.code) >= 5 and self._is_gap(candidate.end, valid, 12) else 0.0
+
+    def _is_first(self, candidate: Candidate) -> bool:
+        """Whether nothing stands before it but who sends the message: "[Kestrel] 304815"."""
+        return candidate.start <= HEAD and bool(_FIRST.match(self.message.clean[: candidate.start]))
+
+    def _is_gap(self, left: int | None, right: int | None, limit: int) -> bool:
+        """Whether two things stand in one phrase: little is between them, and neither a number nor an end."""
+        if left is None or right is None or right - left > limit:
+            return False
+        return not re.search(r"[0-9.!?;\n。！？।]", self.message.clean[left:right])
 
     def _boundaries(self, left: int, right: int) -> int:
         return bisect_left(self.stops, right) - bisect_left(self.stops, left)
@@ -214,7 +224,8 @@ class _Scorer:
         return right - left + per_line * lines + 45 * max(0, self._boundaries(left, right) - lines)
 
     def _proximity(self, candidate: Candidate) -> float:
-        code, signs_in, entered = self._near("code", candidate), self._near("sign_in", candidate), self._entered(candidate)
+        code, signs_in = self._near("code", candidate), self._near("sign_in", candidate)
+        entered = self._entered(candidate)
         return max(code + (1.0 if entered and code else 0.0), 0.65 * signs_in, entered + (0.5 if signs_in else 0.0))
 
     def _near(self, kind: str, candidate: Candidate) -> float:
@@ -222,7 +233,8 @@ class _Scorer:
         before = self.words[kind].before(candidate.start)
         if before is not None:
             best = _nearness(self._distance(before, candidate.start, 8))
-            if "\n" not in self.message.clean[before : candidate.start] and self._boundaries(before, candidate.start):
+            lines = self.message.clean.count("\n", before, candidate.start)
+            if not lines and self._boundaries(before, candidate.start):
                 best = min(best, 3.0)  # "Never tell anybody your code. Report fraud on 1930"
         after = self.words[kind].after(candidate.end)
         if after is not None:
@@ -237,26 +249,22 @@ class _Scorer:
         return index < len(self.begins) and self.begins[index] - end <= 3
 
     def _is_named(self, candidate: Candidate) -> bool:
-        """Whether a word for a code stands right before it; without one, three digits are rather a hotline."""
-        before = self.words["code"].before(candidate.start)
+        """Whether a word for a code stands right at it; without one, three digits are rather a hotline."""
+        before, after = self.words["code"].before(candidate.start), self.words["code"].after(candidate.end)
         if before is not None and candidate.start - before <= 8:
             return True
-        after = None if self.words["secret"].starts else self.words["code"].after(candidate.end)
-        return after is not None and _is_gap(self.message.clean[candidate.end : after], 12)
+        return not self.words["secret"].starts and self._is_gap(candidate.end, after, 12)
 
     def _entered(self, candidate: Candidate) -> float:
         """Whether the message asks to type the candidate in: "enter 4821", "4821 eingeben", "4821を入力"."""
-        before, after = self.words["enter"].before(candidate.start), self.words["enter"].after(candidate.end)
-        if before is not None and _is_gap(self.message.clean[before : candidate.start], 12):
+        after = self.words["enter"].after(candidate.end)
+        if (
+            self._is_gap(self.words["enter"].before(candidate.start), candidate.start, 12)
+            or self._is_gap(self.words["secret"].before(candidate.start), candidate.start, 2)  # "Don't share 4821"
+            or self._is_gap(candidate.end, after, 9)
+        ):
             return 3.5
-        secret = self.words["secret"].before(candidate.start)
-        if secret is not None and candidate.start - secret <= 2:
-            return 3.5  # "Don't share 4821 with anybody"
-        if after is not None and _is_gap(self.message.clean[candidate.end : after], 9):
-            return 3.5
-        if after is not None and _is_gap(self.message.clean[candidate.end : after], 32):
-            return 2.5
-        return 0.0
+        return 2.5 if self._is_gap(candidate.end, after, 32) else 0.0
 
     def _surroundings(self, candidate: Candidate) -> float:
         clean = self.message.clean
@@ -264,7 +272,7 @@ class _Scorer:
         bonus = 0.0
         if self.alone and candidate.shape >= -0.5 and (candidate.code.isdigit() or 5 <= len(candidate.code) <= 8):
             return 6.0
-        bonus += 3.5 if self.is_bare(candidate) else self._standing(candidate)
+        bonus += 3.5 if self._is_bare(candidate) else self._standing(candidate)
         if left[-1:] and left[-1] in _OPENING:
             bonus += 1.0
             bonus += 0.5 if right[:1] and right[0] in _CLOSING else 0.0
@@ -285,7 +293,9 @@ class _Scorer:
         offers = self.words["offer"]
         if candidate.code.isdigit():
             before = offers.before(candidate.start)
-            return before is not None and candidate.start - before <= 10 and not self._boundaries(before, candidate.start)
+            return (
+                before is not None and candidate.start - before <= 10 and not self._boundaries(before, candidate.start)
+            )
         if _VANITY.fullmatch(candidate.code) and self.offers:
             return True
         before, after = offers.before(candidate.start), offers.after(candidate.end)
@@ -295,44 +305,49 @@ class _Scorer:
 
     def _is_labelled(self, candidate: Candidate) -> bool:
         """Whether the number belongs to a word such as "order" or "flight" rather than to a word for a code."""
-        code_before = self.words["code"].before(candidate.start)
-        label = self.words["label"].before(candidate.start)
-        if len(candidate.code) == 6 and self.is_bare(candidate) and self.words["label"].starts[:1] != [0]:
-            return False  # "grubhub order 771332": who tells about an order says more than that
-        near_sign_in = self.words["sign_in"].before(candidate.start)
-        nearest = max(code_before or 0, near_sign_in or 0)  # "to verify order 12, 4821" against "to verify 4821"
-        if label is not None and label > nearest:
-            between = self.message.folded[label : candidate.start]
-            between = _NUMERO.sub(" ", between)
-            attached = len(between) <= 24 and not re.search(r"^\.\w|[,;.!?]\s|\n[^\n]*\n|\S *\n|[)\]】]", between)
-            explained = (
-                code_before is not None
-                and self._boundaries(code_before, candidate.start) == 0
-                and not any(code_before <= other < label for other in self.begins)  # "code 4821 (ref: 7704)"
-                and (len(between) > 12 or rules().connector.search(between) or between.strip() in (":", "="))
-            )
-            if attached and not explained:
-                return True
-        label = self.words["label"].after(candidate.end)
         code_after = self.words["code"].after(candidate.end)
+        if self._is_gap(candidate.end, code_after, 1):
+            return False  # "tell the operator 662094 code", where the order of words is so
+        return self._labelled_before(candidate) or self._labelled_after(candidate, code_after)
+
+    def _labelled_before(self, candidate: Candidate) -> bool:
+        label, number = self.words["label"].before(candidate.start), self.words["number"].before(candidate.start)
+        if number is not None and not self.is_about_access and number > (label or 0):
+            label = number  # "your new customer number: 482913", but "to confirm your number: 482913"
+        code, sign_in = self.words["code"].before(candidate.start), self.words["sign_in"].before(candidate.start)
+        if label is None or label <= max(code or 0, sign_in or 0) or candidate.start - label > 28:
+            return False  # "to verify order 12, 4821" against "to verify 4821"
+        named = len(candidate.code) == 6 and _TWO_WORDS.fullmatch(self.message.clean[: candidate.start][:HEAD])
+        if named and self.words["label"].starts[:1] != [0] and self._is_bare(candidate):
+            return False  # "grubhub order 771332": who tells about an order says more than that
+        between = _NUMERO.sub(" ", self.message.folded[label : candidate.start])
+        if len(between) > 24 or re.search(r"^\.\w|[,;.!?]\s|\n[^\n]*\n|\S *\n|[)\]】]", between):
+            return False
+        if code is None or self._boundaries(code, candidate.start):
+            return True
+        if any(code <= other < label for other in self.begins):
+            return True  # "code 4821 (ref: 7704)"
+        return not (len(between) > 12 or rules().connector.search(between) or between.strip() in (":", "="))
+
+    def _labelled_after(self, candidate: Candidate, code_after: int | None) -> bool:
+        kinds = ("label",) if self.is_about_access else ("label", "number")
+        label = min((at for kind in kinds if (at := self.words[kind].after(candidate.end)) is not None), default=None)
         if label is None or (code_after is not None and not self._boundaries(candidate.end, code_after)):
             return False  # "4821 is your account code"
-        near_code = code_before is not None and candidate.start - code_before <= 12
-        attached = label - candidate.end <= 3 and not re.search(
-            r"[.!?,;،，、\n(\[]", self.message.clean[candidate.end : label]
-        )
-        return attached and not near_code
+        code_before = self.words["code"].before(candidate.start)
+        if code_before is not None and candidate.start - code_before <= 12:
+            return False
+        others = [self.words[kind].after(candidate.end) for kind in ("sign_in", "enter")]
+        first = self._is_first(candidate) and not any(other is not None and other < label for other in others)
+        if label - candidate.end > (24 if first else 3):  # "482913 is the number of your order"
+            return False
+        return not re.search(r"[.!?,;،，、\n(\[]", self.message.clean[candidate.end : label])
 
 
 def _is_all(clean: str, candidate: Candidate) -> bool:
     """Whether the message is the code and nothing else."""
     rest = clean[: candidate.start] + clean[candidate.end :]
     return len(rest) < 40 and not any(character.isalnum() for character in rest)
-
-
-def _is_gap(between: str, limit: int) -> bool:
-    """Whether two things with this between them stand in one phrase: little, and neither a number nor an end."""
-    return len(between) <= limit and not re.search(r"[0-9.!?;\n。！？।]", between)
 
 
 def _nearness(gap: float) -> float:

@@ -139,7 +139,13 @@ def test_queries_grow_by_one_for_each_batch_and_memory_does_not(booking: Booking
     for size in (200, 2000):
         start = Sms.objects.count()
         Sms.objects.bulk_create(
-            Sms(account=booking.account, text="x" * 500, received_at=booking.starts_at, fingerprint=f"{n}", ordinal=1)
+            Sms(
+                account=booking.account,
+                text="x" * 500,
+                received_at=booking.first_seen_at,
+                fingerprint=f"{n}",
+                ordinal=1,
+            )
             for n in range(start, size)
         )
         tracemalloc.start()

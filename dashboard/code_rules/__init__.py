@@ -15,7 +15,16 @@ from typing import Any
 from ..code_candidates import read
 
 FOLDER = Path(__file__).parent
-KINDS = ("code", "label", "enter", "sign_in", "offer", "secret", "hint")  # of two equal phrases the earlier counts
+KINDS = (
+    "code",
+    "label",
+    "enter",
+    "sign_in",
+    "offer",
+    "secret",
+    "hint",
+    "number",
+)  # of two equal phrases the earlier counts
 KEY = 4
 
 Phrase = tuple[str, bool, bool, str]  # folded text, open at the left, open at the right, kind
