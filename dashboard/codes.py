@@ -203,7 +203,10 @@ class _Scorer:
         if last and re.search(r"[:=՝፦៖] ?$", self.message.clean[: candidate.start][-2:]):
             return 3.0 if len(candidate.code) >= 6 else 1.5
         valid = self.words["hint"].after(candidate.end)
-        return 2.5 if len(candidate.code) >= 5 and self._is_gap(candidate.end, valid, 12) else 0.0
+        if len(candidate.code) >= 5 and self._is_gap(candidate.end, valid, 12):
+            return 2.5
+        sole = len(candidate.code) == 6 and len(self.begins) == 1 and self.words["sign_in"].starts
+        return 1.5 if sole and not self.words["offer"].starts else 0.0
 
     def _is_first(self, candidate: Candidate) -> bool:
         """Whether nothing stands before it but who sends the message: "[Kestrel] 304815"."""
@@ -336,6 +339,8 @@ class _Scorer:
             return False  # "4821 is your account code"
         code_before = self.words["code"].before(candidate.start)
         if code_before is not None and candidate.start - code_before <= 12:
+            return False
+        if self._is_gap(self.words["enter"].before(candidate.start), candidate.start, 12):
             return False
         others = [self.words[kind].after(candidate.end) for kind in ("sign_in", "enter")]
         first = self._is_first(candidate) and not any(other is not None and other < label for other in others)
