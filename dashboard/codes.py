@@ -199,7 +199,7 @@ class _Scorer:
         titled = candidate.start <= HEAD and _TITLED.match(self.message.clean[: candidate.start])
         if first or (titled and re.match(r" ?[.;,!?(\n]|$", right)):
             return 3.0 if len(candidate.code) >= 5 else 1.5
-        last = self.is_about_access and len(self.begins) == 1 and re.match(r"[ .]*(?:\(|\n|$)", right)
+        last = self.is_about_access and len(self.begins) == 1 and re.match(r"[ .]*(?:\(|\n|$)|[.。] ?", right)
         if last and re.search(r"[:=՝፦៖] ?$", self.message.clean[: candidate.start][-2:]):
             return 3.0 if len(candidate.code) >= 6 else 1.5
         valid = self.words["hint"].after(candidate.end)
@@ -315,9 +315,9 @@ class _Scorer:
 
     def _labelled_before(self, candidate: Candidate) -> bool:
         label, number = self.words["label"].before(candidate.start), self.words["number"].before(candidate.start)
-        if number is not None and not self.is_about_access and number > (label or 0):
-            label = number  # "your new customer number: 482913", but "to confirm your number: 482913"
         code, sign_in = self.words["code"].before(candidate.start), self.words["sign_in"].before(candidate.start)
+        if number is not None and number > (label or 0) and not self._speaks_of_codes(candidate):
+            label = number  # "your new customer number: 482913", but "to confirm your number: 482913"
         if label is None or label <= max(code or 0, sign_in or 0) or candidate.start - label > 28:
             return False  # "to verify order 12, 4821" against "to verify 4821"
         named = len(candidate.code) == 6 and _TWO_WORDS.fullmatch(self.message.clean[: candidate.start][:HEAD])
@@ -331,6 +331,16 @@ class _Scorer:
         if any(code <= other < label for other in self.begins):
             return True  # "code 4821 (ref: 7704)"
         return not (len(between) > 12 or rules().connector.search(between) or between.strip() in (":", "="))
+
+    def _speaks_of_codes(self, candidate: Candidate) -> bool:
+        """Whether the sentence of the candidate says what codes are for."""
+        for kind in ("code", "sign_in", "enter"):
+            before, after = self.words[kind].before(candidate.start), self.words[kind].after(candidate.end)
+            if before is not None and not self._boundaries(before, candidate.start):
+                return True
+            if after is not None and not self._boundaries(candidate.end, after):
+                return True
+        return False
 
     def _labelled_after(self, candidate: Candidate, code_after: int | None) -> bool:
         kinds = ("label",) if self.is_about_access else ("label", "number")
