@@ -6,6 +6,7 @@ import os
 import re
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,8 @@ from anosim_dashboard.environment import (
     env_bool,
     env_int,
     env_list,
+    env_mail,
+    env_networks,
     env_origins,
     env_secret,
     env_secret_url,
@@ -170,6 +173,41 @@ def test_a_secret_url_is_told_by_its_schemes_and_never_quoted(monkeypatch: pytes
     with pytest.raises(BadEnvironment) as told:
         env_secret_url("A_NAME", ("redis", "rediss"))
     assert str(told.value) == "A_NAME must begin with redis:// or rediss://."
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("smtp://mail.example.org", ("mail.example.org", 25, "", "", False, False)),
+        ("smtp://me%40x:s%2Fe@mail?tls=starttls", ("mail", 587, "me@x", "s/e", False, True)),
+        ("smtps://me:word@mail", ("mail", 465, "me", "word", True, False)),
+        ("smtps://mail:2465", ("mail", 2465, "", "", True, False)),
+    ],
+)
+def test_a_mail_server_is_a_url(monkeypatch: pytest.MonkeyPatch, value: str, expected: tuple[Any, ...]) -> None:
+    assert env_mail("A_NAME") is None
+    monkeypatch.setenv("A_NAME", value)
+    mail = env_mail("A_NAME")
+    assert mail is not None
+    assert (mail.host, mail.port, mail.user, mail.password, mail.ssl, mail.starttls) == expected
+
+
+@pytest.mark.parametrize(
+    "wrong", ["mail.example.org", "http://very-secret@mail", "smtp://", "smtp://u:very-secret@h?tls=x", "smtp://h:port"]
+)
+def test_a_wrong_mail_server_is_told_without_being_quoted(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+    monkeypatch.setenv("A_NAME", wrong)
+    with pytest.raises(BadEnvironment, match="smtps://USER") as told:
+        env_mail("A_NAME")
+    assert "very-secret" not in str(told.value)
+
+
+def test_networks_are_single_addresses_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_NAME", "10.0.0.5, 172.16.0.0/12,2001:db8::/32")
+    assert [str(found) for found in env_networks("A_NAME")] == ["10.0.0.5/32", "172.16.0.0/12", "2001:db8::/32"]
+    monkeypatch.setenv("A_NAME", "proxy.example.org")
+    with pytest.raises(BadEnvironment, match="must be networks"):
+        env_networks("A_NAME")
 
 
 def test_every_variable_that_is_read_is_explained_in_the_example() -> None:

@@ -197,6 +197,12 @@ def test_neighbours_in_one_network_of_the_new_kind_are_one_place(judge: Judge, d
     assert len(judge.judged) == limits.FREE_OF_ADDRESS
 
 
+def test_over_a_socket_file_without_addresses_nobody_shuts_all_the_others_out(viewer: Any, judge: Judge) -> None:
+    for number in range(100):
+        guess(f"name {number}", address="")
+    assert guess(password="viewer-password", address="").status_code == 302
+
+
 def test_a_right_one_takes_back_only_itself(viewer: Any, judge: Judge) -> None:
     for _ in range(limits.FREE - 1):
         guess()
