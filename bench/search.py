@@ -47,6 +47,9 @@ SEARCHES = {
     "no such phrase, of common parts": "q=verification+code%2Cyour",
     "a word, only with a code": "q=code&code=1",
     "a word, one service": "q=code&service=Amazon",
+    "a sender, part of it": "sender=leinanz",
+    "no such sender": "sender=xylophon",
+    "a number, part of it": "number=0042",
     "a word, a year ago": "q=code&to={year_ago}",
     "a word, oldest first": "q=code&sort=oldest",
 }

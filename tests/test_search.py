@@ -263,6 +263,22 @@ def test_a_search_goes_together_with_other_conditions(many: list[Sms]) -> None:
     assert [sms.pk for sms in first_rows(some, ORDER, 50)] == [many[3].pk, many[50].pk]
 
 
+@pytest.mark.parametrize("accounts", [1, 3])
+def test_filters_by_part_of_sender_or_number_use_the_index(
+    client: Client, viewer: User, many: list[Sms], accounts: int
+) -> None:
+    ids = sorted({sms.account_id for sms in many})[:accounts]
+    for pk in ids:
+        viewer.memberships.get_or_create(account_id=pk, defaults={"role": "viewer"})
+    client.force_login(viewer)
+    one = make_sms(many[1].booking or make_booking(many[1].account), "hay", sender="Rare sender №9")
+    for query in ("sender=re sen", "sender=№9", f"number={one.number[3:]}", f"number={one.number}", "sender=re&q=hay"):
+        response = client.get(f"/inbox/?{query}")
+        assert f'id="sms-{one.pk}"' in response.content.decode()
+    assert 'id="sms-' not in client.get("/inbox/?sender=hay").content.decode()
+    assert 'id="sms-' not in client.get("/inbox/?number=needle").content.decode()
+
+
 @pytest.mark.django_db(transaction=True)
 def test_the_index_survives_a_table_that_is_made_anew() -> None:
     account = make_account("Shop")

@@ -91,7 +91,7 @@ def _narrow(pieces: list[str], within: tuple[int, int], connection: Any) -> str:
     with connection.cursor() as cursor:
         piece, at = places[_rarest(list(places), cursor)]
         for width in WIDTHS:
-            match = match_of(_around(piece, at, width))
+            match: str = match_of(_around(piece, at, width))
             cursor.execute(f"SELECT COUNT(*) FROM ({some})", [match, *within])  # noqa: S608
             if cursor.fetchone()[0] < READ:
                 return match

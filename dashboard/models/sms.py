@@ -9,7 +9,7 @@ from django.db.models import F, Q, Value
 from django.db.models.functions import StrIndex, Substr
 from django.utils import timezone
 
-from ..search_form import FIELD_END, wanted
+from ..search_form import FIELD_END, SHORTEST, wanted, words_of
 from . import search, search_fts
 from .accounts import Account
 from .bookings import Booking
@@ -61,6 +61,15 @@ class SmsQuerySet(AccountQuerySet["Sms"]):
             found = Q(found) | Q(booking_id__in=ids if len(ids) <= NOTED else noted.values("pk"))
         rows = self.filter(found)
         rows.is_searched = not self.is_few
+        return rows
+
+    def holding(self, typed: str) -> Self:
+        """Rows that hold this somewhere in text, sender or number: added to a condition on one of these that would
+        have to read every row. Unchanged where too little is typed, and of few rows."""
+        if self.is_few or len("".join(words_of(typed))) < SHORTEST:
+            return self
+        rows = self.filter(search.Found(F("search_text"), wanted(typed)))
+        rows.is_searched = True
         return rows
 
     def by_account(self) -> list[Self]:

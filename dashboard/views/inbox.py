@@ -59,9 +59,11 @@ def found(request: HttpRequest, unread: bool = False) -> SmsQuerySet:
     if service := text_of(request.GET, "service", 500):
         rows = rows.filter(booking__service=service)
     if sender := text_of(request.GET, "sender"):
-        rows = rows.filter(sender__icontains=sender)
+        rows = rows.filter(sender__icontains=sender).holding(sender)
     if number := text_of(request.GET, "number"):
         rows = rows.filter(of_number(number))
+        if not full_number(number):
+            rows = rows.holding(number)
     start, end = days_of(request)
     if start is not None:
         rows = rows.filter(received_at__gte=start)
