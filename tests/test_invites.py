@@ -63,7 +63,8 @@ def test_who_joins_is_signed_in_with_role_and_cap(client: Client, by_manager: Cl
 
     response = client.post(path, PERSON)
 
-    assert (response.status_code, response["Location"]) == (303, "/")
+    assert (response.status_code, response["Location"]) == (303, "/settings/security/")
+    assert "Welcome, you are in." in client.get("/settings/security/").content.decode()
     member = Membership.objects.get(user__username="newcomer")
     assert (member.account, member.role, member.daily_cap_usd) == (account, "operator", Decimal(20))
     assert client.get("/").status_code == 200

@@ -31,6 +31,10 @@ MAY = {
     Role.MANAGER: "You may also settle purchases, export, and look after the members.",
     Invite.ADMIN: "You keep people, accounts and API keys, and see every account.",
 }
+WELCOME = (
+    "Welcome, you are in. Set up a second factor now, an app or a security key: it keeps others out even if they learn "
+    "your password."
+)
 asking_and_acting = require_http_methods(["GET", "HEAD", "POST"])
 
 
@@ -134,7 +138,9 @@ def join(request: HttpRequest, token: str) -> HttpResponse:
         return render(request, "dashboard/join.html", context, status=422)
     if not taken:
         return render(request, "dashboard/join_over.html", status=404)
-    return HttpResponseRedirect(reverse("overview"), status=303)
+    if user is not None:
+        return HttpResponseRedirect(reverse("overview"), status=303)
+    return done(request, reverse("mfa_index"), WELCOME)
 
 
 def _take(request: HttpRequest, invite: Invite, user: User | None, form: JoinForm) -> bool:
