@@ -73,7 +73,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "dashboard.headers.HtmxLoginMiddleware",
-    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "dashboard.views.guard.AccessMiddleware",
     "dashboard.sign_in.middleware.SecondFactorMiddleware",
     "dashboard.sign_in.middleware.LastSeenMiddleware",
     "dashboard.local_time.LocalTimeMiddleware",

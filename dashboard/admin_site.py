@@ -6,14 +6,9 @@ from collections.abc import Callable
 from functools import update_wrapper
 from typing import Any
 
-from django.conf import settings
 from django.contrib.admin import AdminSite
-from django.contrib.auth.decorators import login_not_required
-from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from django.utils.decorators import method_decorator
-from django.views.decorators.cache import never_cache
 
 # Forms whose sending needs a fresh proof open only with one too: what was typed would be lost on the way to it.
 ASKS_TO_OPEN = frozenset(f"dashboard_{model}_{what}" for model in ("account", "user") for what in ("add", "change")) | {
@@ -34,9 +29,9 @@ class DashboardAdminSite(AdminSite):
 
     def has_permission(self, request: HttpRequest) -> bool:
         # Not at the top: this module is loaded before the models are.
-        from .views.access import may_administer
+        from .access_rules import Rule, may
 
-        return may_administer(request.user)
+        return may(request.user, Rule.ADMIN)
 
     def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Any:
         """Django sends whoever lacks the right to the sign-in. Who is signed in already gets 404 instead."""
@@ -53,16 +48,9 @@ class DashboardAdminSite(AdminSite):
 
         return update_wrapper(guarded, inner)
 
-    @method_decorator(never_cache)
-    @login_not_required
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Closed: the dashboard's own sign-in is the only one."""
-        index = reverse("admin:index")
-        if not request.user.is_authenticated:
-            return redirect_to_login(request.GET.get("next", index), settings.LOGIN_URL)
-        if not self.has_permission(request):
-            raise Http404
-        return HttpResponseRedirect(index)
+        """Closed: the dashboard's own sign-in is the only one. Only who came in by it gets here."""
+        return HttpResponseRedirect(reverse("admin:index"))
 
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Our own way, which is limited and on record."""

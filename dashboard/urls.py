@@ -14,6 +14,7 @@ from .views import (
     health,
     inbox,
     invites,
+    members,
     metrics,
     news,
     notes,
@@ -26,6 +27,7 @@ from .views import (
     shell,
     sim_cards,
     status,
+    switcher,
 )
 
 urlpatterns = [
@@ -33,6 +35,10 @@ urlpatterns = [
     path("invites/", invites.invites, name="invites"),
     path("invites/<int:pk>/revoke/", invites.revoke, name="revoke-invite"),
     path("join/<str:token>/", invites.join, name="join"),
+    path("account/", switcher.choose_account, name="choose-account"),
+    path("members/", members.members, name="members"),
+    path("members/<int:pk>/", members.member, name="member"),
+    path("members/<int:pk>/remove/", members.remove, name="remove-member"),
     path("catalog/", catalog.catalog, name="catalog"),
     path("catalog/<int:pk>/", catalog.product, name="product"),
     path("catalog/<int:pk>/order/", ordering.order, name="order-product"),
@@ -81,6 +87,7 @@ urlpatterns = [
     path("bookings/<int:pk>/cancel/", acting.cancel, name="cancel-booking"),
     path("bookings/<int:pk>/renewal/", acting.renewal, name="renewal-booking"),
     path("bookings/<int:pk>/notes/", notes.notes, name="booking-notes"),
+    path("bookings/<int:pk>/notes/shown/", notes.shown, name="booking-notes-shown"),
     path("panels/shell/", shell.PANEL.view, name="panel-shell"),
     path("panels/figures/", overview.FIGURES.view, name="panel-figures"),
     path("panels/running/", overview.RUNNING_NOW.view, name="panel-running"),

@@ -111,8 +111,7 @@ def test_who_is_not_signed_in_is_led_to_the_dashboards_own_sign_in(client: Clien
         chain = client.get(url, follow=True).redirect_chain
         assert chain[-1] == (f"/accounts/login/?next={url}", 302)
     for method in (client.get, client.post):
-        response = method("/admin/login/?next=/admin/dashboard/account/")
-        assert response.headers["Location"] == "/accounts/login/?next=/admin/dashboard/account/"
+        assert method("/admin/login/").headers["Location"] == "/accounts/login/?next=/admin/login/"
 
 
 def test_an_admin_who_was_switched_off_is_out_at_once(panel: Client, admin: Any) -> None:

@@ -38,7 +38,8 @@ def page(client: Client, operator: Any) -> Client:
 
 
 @pytest.fixture
-def rental(account: Account) -> Booking:
+def rental(account: Account, operator: Any) -> Booking:
+    """A rental that the operator looks after."""
     Account.objects.filter(pk=account.pk).update(balance_usd=Decimal("100.00"))
     now = timezone.now()
     return make_booking(
@@ -51,6 +52,7 @@ def rental(account: Account) -> Booking:
         price_usd=Decimal("5.00"),
         auto_renewal=False,
         order=make_order(account),
+        assignee=operator,
     )
 
 

@@ -68,7 +68,7 @@ def test_by_script_the_form_stands_in_the_page_and_gives_way_to_what_was_saved(p
     assert "data-hold" not in saved.content.decode()
     assert "Mine" in words(saved)
     assert "Saved" in saved.headers["HX-Trigger"]
-    left = page.get(f"{url_of(booking)}?view=1", headers=HTMX)
+    left = page.get(f"{url_of(booking)}shown/", headers=HTMX)
     assert "Mine" in words(left)
     assert "<form" not in left.content.decode()
 
@@ -121,7 +121,7 @@ def test_viewers_read_but_do_not_edit(client: Client, booking: Booking, viewer: 
     assert "Support line" in content
     assert "?label=support" in content
     assert url_of(booking) not in content
-    assert client.get(f"{url_of(booking)}?view=1").status_code == 200
+    assert client.get(f"{url_of(booking)}shown/").status_code == 200
     assert client.post(url_of(booking), {"note": "mine"}).status_code == 403
     assert Booking.objects.get().note == "Support line"
 

@@ -66,9 +66,11 @@ def waiting(sandbox: Sandbox, shop: Account) -> Booking:
 
 
 @pytest.fixture
-def rental(sandbox: Sandbox, shop: Account) -> Booking:
+def rental(sandbox: Sandbox, shop: Account, person: User) -> Booking:
+    """A rental that was bought elsewhere, and that the person looks after."""
     order = sandbox.world.order(free_product(sandbox, "RentalService"))
     read(shop, "orders")
+    Booking.objects.filter(account=shop, remote_id=order.bookings[0]).update(assignee=person)
     return Booking.objects.get(account=shop, remote_id=order.bookings[0])
 
 
@@ -193,6 +195,8 @@ def test_what_cannot_be_changed_is_declined_before_any_call(
     sandbox: Sandbox, shop: Account, person: User, waiting: Booking, rental: Booking
 ) -> None:
     calls = len(sandbox.calls)
+    Booking.objects.filter(pk=waiting.pk).update(assignee=person)
+    waiting.refresh_from_db()
     viewer = User.objects.create_user("reader")
     Membership.objects.create(user=viewer, account=shop, role="viewer")
     for user, kind, booking, reason in (

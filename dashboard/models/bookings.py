@@ -139,6 +139,12 @@ class Booking(models.Model):
     def __str__(self) -> str:
         return f"Booking {self.remote_id}"
 
+    def is_of(self, user_id: int | None) -> bool:
+        """Whether the person looks after it or has bought it. At most one query."""
+        if user_id is None:
+            return False
+        return self.assignee_id == user_id or Booking.objects.filter(pk=self.pk).of_person(user_id).exists()
+
     @property
     def label_list(self) -> list[str]:
         return labels_of(self.labels)

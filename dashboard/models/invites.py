@@ -72,14 +72,6 @@ class Invite(models.Model):
         token = secrets.token_urlsafe(32)
         return cls.objects.create(token_hash=digest(token), expires_at=timezone.now() + LIFETIME, **fields), token
 
-    @property
-    def may_still_be_given(self) -> bool:
-        """Whether who invited could invite so today: a link is worth no more than the person behind it."""
-        user = self.invited_by
-        if self.role in (self.ADMIN, Membership.Role.MANAGER):
-            return user.is_active and user.is_superuser
-        return user.roles.get(self.account_id or 0) == Membership.Role.MANAGER
-
 
 def digest(token: str) -> str:
     return hashlib.sha256(token.encode(errors="replace")).hexdigest()

@@ -12,13 +12,14 @@ from django.db.models import Q
 from django.utils import timezone
 
 from .. import audit
+from ..access_rules import Rule, may, may_now
 from ..anosim import AnosimError, Client, OutcomeUnknown, Refused, TryLater, Unreadable
 from ..encryption import CannotUnseal
 from ..live import topics
 from ..models import Account, Booking, BookingChange, SyncState, User
 from ..sync.clients import spending_client_for
 from ..wording import usd
-from .intents import Declined, may_spend
+from .intents import Declined
 
 logger = logging.getLogger(__name__)
 Kind = BookingChange.Kind
@@ -63,7 +64,7 @@ def queue(
 
     Without a booking it is about all of the account. Raises Declined.
     """
-    if not may_spend(user, account.pk):
+    if not _may(may, user, account.pk, kind, booking):
         raise Declined("Your role in this account does not allow this.")
     if booking is not None and (reason := why_not_cancel(booking) if kind == Kind.CANCEL else why_not_renew(booking)):
         raise Declined(reason)
@@ -81,6 +82,15 @@ def queue(
     return known
 
 
+def _may(asked: Callable[..., bool], user: User, account_id: int, kind: str, booking: Booking | None) -> bool:
+    """`asked` is access_rules.may, or may_now for what was asked for a while ago."""
+    if kind == Kind.CANCEL:
+        return asked(user, Rule.ACT, account_id)
+    if booking is None:
+        return asked(user, Rule.RENEW_ALL, account_id)
+    return asked(user, Rule.RENEW, account_id, own=booking.is_of(user.pk))
+
+
 def apply(pk: int) -> str:
     """Make the change and read it back. Gives its status; "passed" if another worker is at it, or it is done."""
     change = BookingChange.objects.select_related("account", "booking", "requested_by").filter(pk=pk).first()
@@ -90,8 +100,10 @@ def apply(pk: int) -> str:
     if change is None or not mine.filter(status_at=change.status_at).update(status=Status.SENDING, status_at=now):
         return "passed"
     change.status_at = now
-    if not change.account.enabled or not may_spend(change.requested_by, change.account_id):
-        return _end(change, Status.REFUSED, "The account is paused, or who asked for it may not do it any more.")
+    if not change.account.enabled:
+        return _end(change, Status.REFUSED, "The account is paused. Nothing was sent.")
+    if not _may(may_now, change.requested_by, change.account_id, change.kind, change.booking):
+        return _end(change, Status.REFUSED, f"{change.requested_by} may not do this any more. Nothing was sent.")
     try:
         words = _make(spending_client_for(change.account), change)
     except OutcomeUnknown as error:

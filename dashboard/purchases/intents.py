@@ -10,6 +10,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from ..access_rules import Rule, may
 from ..live import topics
 from ..models import Account, Booking, Membership, Product, Purchase, PurchaseStep, User
 from ..models.purchases import day_start
@@ -44,14 +45,6 @@ class Wish:
     kind: str = Kind.ORDER
     booking: Booking | None = None
     minutes: int | None = None
-
-
-def may_spend(user: User, account_id: int) -> bool:
-    """Operators and managers of the account, and admins."""
-    if not user.is_active:
-        return False
-    roles = (Membership.Role.OPERATOR, Membership.Role.MANAGER)
-    return user.is_superuser or Membership.objects.filter(user=user, account_id=account_id, role__in=roles).exists()
 
 
 def queue(wish: Wish, also: Callable[[Purchase], object] | None = None) -> Purchase:
@@ -151,7 +144,7 @@ def _check(wish: Wish) -> None:
 def why_not_buy(user: User, product: Product) -> str:
     """Why this person cannot buy this product now, whatever the amount; nothing if they can."""
     account = product.account
-    if not may_spend(user, account.pk):
+    if not may(user, Rule.BUY, account.pk):
         return "Your role in this account does not allow buying."
     if not account.enabled:
         return f"{account.name} is paused: nothing is bought."

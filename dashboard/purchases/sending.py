@@ -13,13 +13,13 @@ from django.conf import settings
 from django.db import IntegrityError
 from django.utils import timezone
 
+from ..access_rules import Rule, may_now, people_with
 from ..anosim import AnosimError, BadKey, Client, Order, OutcomeUnknown, Product, Refused, TryLater
 from ..encryption import CannotUnseal
 from ..models import Account, Purchase
 from ..sync.clients import client_for_one_call, spending_client_for, take_turn
 from . import booked, evidence, presence
 from .failpoints import reach
-from .intents import may_spend
 from .transitions import move
 
 logger = logging.getLogger(__name__)
@@ -30,6 +30,7 @@ FRESH = 5.0  # seconds between the decision to send and the call; a process that
 LOOK_FRESH = 20.0  # seconds; an older look says too little about the moment of sending (its reads may queue)
 FORGOTTEN = timedelta(hours=1)  # what still waits then (the workers were away) would be bought by surprise
 WAIT_AT_MOST = timedelta(minutes=10)  # that long a purchase waits for a provider that cannot be read
+NO_RIGHT = "Nothing was sent: who asked for it may not buy in this account any more."
 STOPPED = "Spending was stopped before anything was sent."
 NOT_KNOWN = "Not known yet: do not order again. We are looking whether it was bought."
 
@@ -47,6 +48,9 @@ def send(pk: UUID) -> str:
         move(
             purchase, Status.CANCELLED, "Nothing was sent: it waited for more than an hour. Ask again if it is wanted."
         )
+        return purchase.status
+    if not may_now(purchase.requested_by, Rule.BUY, purchase.account_id):
+        move(purchase, Status.CANCELLED, NO_RIGHT)
         return purchase.status
     try:
         claimed = move(
@@ -128,8 +132,6 @@ def _why_not(purchase: Purchase, product: Product | None, look: evidence.Look) -
         return f"The price has risen to ${total:,.2f}; you confirmed ${purchase.price_usd:,.2f}. Nothing was bought."
     if look.balance is not None and look.balance < total:
         return f"The balance of ${look.balance:,.2f} is not enough for ${total:,.2f}. Nothing was bought."
-    if not may_spend(purchase.requested_by, purchase.account_id):
-        return "Who asked for it may not buy any more. Nothing was bought."
     return ""
 
 
@@ -151,8 +153,11 @@ def _call(purchase: Purchase, look: evidence.Look) -> str:
         purchase,
         Status.SENDING,
         "Sent to ANOSIM.",
-        # Read last: a stop switch thrown a moment ago still stops it.
-        only_if={"account__in": Account.objects.filter(spending_stopped=False, enabled=True)},
+        # Read last: a stop switch thrown a moment ago still stops it, and so does a right that was taken.
+        only_if={
+            "account__in": Account.objects.filter(spending_stopped=False, enabled=True),
+            "requested_by__in": people_with(Rule.BUY, purchase.account_id),
+        },
         before=look.as_json(),
         after={},
         empty_looks=0,
@@ -161,10 +166,18 @@ def _call(purchase: Purchase, look: evidence.Look) -> str:
     )
     if not sent:
         if purchase.status == Status.PREPARING:
-            move(purchase, Status.REJECTED, STOPPED)
+            _stopped(purchase)
         return purchase.status
     reach("send:before-call")
     return _outcome(purchase, client)
+
+
+def _stopped(purchase: Purchase) -> None:
+    """Say why it was not sent in the last moment: the switch of the account, or the right of who asked."""
+    if may_now(purchase.requested_by, Rule.BUY, purchase.account_id):
+        move(purchase, Status.REJECTED, STOPPED)
+    else:
+        move(purchase, Status.CANCELLED, NO_RIGHT)
 
 
 def _outcome(purchase: Purchase, client: Client) -> str:

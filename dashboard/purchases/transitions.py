@@ -18,7 +18,7 @@ Status = Purchase.Status
 # From where to where. Nothing leads back from sending but to queued, when the connection was provably not made.
 ALLOWED: dict[str, frozenset[str]] = {
     Status.QUEUED: frozenset({Status.PREPARING, Status.CANCELLED}),
-    Status.PREPARING: frozenset({Status.QUEUED, Status.SENDING, Status.REJECTED}),
+    Status.PREPARING: frozenset({Status.QUEUED, Status.SENDING, Status.REJECTED, Status.CANCELLED}),
     Status.SENDING: frozenset({Status.CONFIRMED, Status.UNKNOWN, Status.QUEUED}),
     Status.UNKNOWN: frozenset({Status.CONFIRMED, Status.ABSENT, Status.REJECTED, Status.NEEDS_REVIEW}),
     Status.NEEDS_REVIEW: frozenset({Status.CONFIRMED, Status.ABSENT}),

@@ -19,12 +19,13 @@ from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_http_methods, require_safe
 
 from .. import audit, tasks
+from ..access_rules import Rule, may
 from ..dispatch import enqueue
 from ..models import Account, Booking, BookingChange, Product, Purchase
 from ..purchases import changing, intents
 from ..purchases.intents import Declined, Wish
 from ..wording import duration_text, number_text, usd
-from .access import account_to_manage, booking_to_act_on
+from .access import account_for, booking_for
 from .answering import done, go
 from .booking_actions import actions_of, renewal_words
 from .parameters import money_of, whole_of
@@ -37,7 +38,7 @@ AWAY = " The queue does not answer at the moment: it is done as soon as the work
 @asking_and_acting
 def extend(request: HttpRequest, pk: int) -> HttpResponse:
     """Sell the rental more time, in the lengths of the catalogue. POST: `token`, `product` (pk), `price` (USD)."""
-    booking = booking_to_act_on(request.user, pk)
+    booking = booking_for(request, pk)
     if request.method != "POST":
         return _ask_extend(request, booking)
     return _buy(request, booking, Purchase.Kind.EXTEND, _ask_extend)
@@ -46,7 +47,7 @@ def extend(request: HttpRequest, pk: int) -> HttpResponse:
 @asking_and_acting
 def reuse(request: HttpRequest, pk: int) -> HttpResponse:
     """Order the same number again. POST as in `extend`."""
-    booking = booking_to_act_on(request.user, pk)
+    booking = booking_for(request, pk)
     if request.method != "POST":
         return _ask_reuse(request, booking)
     return _buy(request, booking, Purchase.Kind.REUSE, _ask_reuse)
@@ -55,7 +56,7 @@ def reuse(request: HttpRequest, pk: int) -> HttpResponse:
 @asking_and_acting
 def cancel(request: HttpRequest, pk: int) -> HttpResponse:
     """Give an Activation back that heard nothing."""
-    booking = booking_to_act_on(request.user, pk)
+    booking = booking_for(request, pk)
     if request.method != "POST":
         return _ask_cancel(request, booking)
     return _change(request, booking.account, Kind.CANCEL, booking, _ask_cancel)
@@ -64,7 +65,7 @@ def cancel(request: HttpRequest, pk: int) -> HttpResponse:
 @asking_and_acting
 def renewal(request: HttpRequest, pk: int) -> HttpResponse:
     """Switch the renewal of one rental. POST: `on`, 1 or 0."""
-    booking = booking_to_act_on(request.user, pk)
+    booking = booking_for(request, pk)
     if request.method != "POST" or (kind := _renewal_kind(request)) is None:
         return _ask_renewal(request, booking)
     return _change(request, booking.account, kind, booking, _ask_renewal)
@@ -73,7 +74,7 @@ def renewal(request: HttpRequest, pk: int) -> HttpResponse:
 @asking_and_acting
 def renewal_of_all(request: HttpRequest, pk: int) -> HttpResponse:
     """Switch the renewal of all rentals of an account, for its managers. POST: `on`, 1 or 0."""
-    account = account_to_manage(request.user, pk)
+    account = account_for(request, pk)
     if request.method != "POST" or (kind := _renewal_kind(request)) is None:
         return _ask_renewal_of_all(request, account)
     return _change(request, account, kind, None, lambda request, _, error: _ask_renewal_of_all(request, account, error))
@@ -82,10 +83,12 @@ def renewal_of_all(request: HttpRequest, pk: int) -> HttpResponse:
 @require_safe
 def menu(request: HttpRequest, pk: int) -> HttpResponse:
     """What a row's menu holds; without scripts the booking's page, which offers the same."""
-    booking = booking_to_act_on(request.user, pk)
+    booking = booking_for(request, pk)
     if not request.htmx:  # type: ignore[attr-defined]
         return HttpResponseRedirect(reverse("booking", args=[pk]))
-    context = {"booking": booking, "number_text": number_text(booking.number), "actions": actions_of(booking)}
+    renews = may(request.user, Rule.RENEW, booking.account_id, own=booking.is_of(request.user.pk))
+    actions = actions_of(booking, renews=renews)
+    context = {"booking": booking, "number_text": number_text(booking.number), "actions": actions}
     return render(request, "dashboard/_booking_menu.html", context)
 
 

@@ -11,12 +11,13 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from ..access_rules import Rule, accounts_with, may
 from ..live import topics
 from ..models import AuditEvent, Booking, Order, Purchase, User
 from ..models.audit import AuditQuerySet
 from ..sign_in.devices import device_words
 from ..wording import number_text
-from .access import accounts_in_view, activity_for, deciding_accounts, may_administer, sees_deeds_of_others
+from .access import accounts_in_view, activity_for
 from .activity_words import actor_of, detail_pairs, sentence_of
 from .listing import form_state, name_accounts, set_filters
 from .paging import Sort, first_rows, page_of
@@ -51,7 +52,7 @@ class About:
 def activity(request: HttpRequest) -> HttpResponse:
     """The page. Filters of its URL: `who`, `kind`, `account`, `from`, `to`, `q`, and one object of OBJECTS."""
     context = form_state(request, FILTERS, SORTS) | PANEL.context(request)
-    others = sees_deeds_of_others(request.user)
+    others = may(request.user, Rule.ACTIVITY)
     context |= {
         "kinds": AuditEvent.Kind.choices,
         "people": _people(request) if others else [],
@@ -63,7 +64,7 @@ def activity(request: HttpRequest) -> HttpResponse:
 def _build(request: HttpRequest) -> Context:
     found = _filtered(request)
     page = page_of(found.defer("previous", "hash"), request.GET, SORTS)
-    is_admin = may_administer(request.user)
+    is_admin = may(request.user, Rule.ADMIN)
     several = name_accounts(request, page.rows)
     rows = [
         {
@@ -82,7 +83,7 @@ def _build(request: HttpRequest) -> Context:
         "count": "" if text_of(request.GET, "q") else _count(found),
         "filtered": bool(set_filters(request, FILTERS)),
         "several_accounts": several,
-        "others": sees_deeds_of_others(request.user),
+        "others": may(request.user, Rule.ACTIVITY),
         "about": _about(request),
     }
 
@@ -165,7 +166,9 @@ def _about_order(request: HttpRequest, pk: int) -> About:
 
 def _about_person(request: HttpRequest, pk: int) -> About:
     """What was done to a person's rights and sign-in; what they did themselves is told by `who`."""
-    name = User.objects.filter(pk=pk).values_list("username", flat=True).first() if may_administer(request.user) else ""
+    name = (
+        User.objects.filter(pk=pk).values_list("username", flat=True).first() if may(request.user, Rule.ADMIN) else ""
+    )
     return About("person", str(pk), name or "this person", _of("user", pk))
 
 
@@ -181,8 +184,8 @@ def _of(kind: str, *ids: Any) -> Q:
 def _people(request: HttpRequest) -> list[tuple[int, str]]:
     """Whom the list can be narrowed to: everybody for an admin, the members of their accounts for a manager."""
     people = User.objects.order_by("username")
-    if not may_administer(request.user):
-        people = people.filter(memberships__account__in=deciding_accounts(request.user)).distinct()
+    if not may(request.user, Rule.ADMIN):
+        people = people.filter(memberships__account__in=accounts_with(request.user, Rule.ACTIVITY)).distinct()
     return list(people.values_list("pk", "username")[:MOST_PEOPLE])
 
 

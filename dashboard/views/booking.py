@@ -11,12 +11,13 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from ..access_rules import Rule, may
 from ..live import topics
 from ..local_time import Clock, iso
 from ..models import Booking, BookingChange, Purchase, Sms, SmsGap
 from ..wording import code_halves, country_name, flag_code, number_text, rental_type_text, service_text
-from .access import booking_for, may_act
-from .booking_actions import actions_of, renewal_words
+from .access import booking_for
+from .booking_actions import Action, actions_of, renewal_words
 from .booking_history import bought_by, changes_of, extensions_of, history_of, purchases_of
 from .buying import Again, again_of_bookings
 from .conversation import ending_of, talk_of
@@ -42,7 +43,7 @@ def _booking(request: HttpRequest, pk: int) -> Booking:
     """Read once in the life of the request: version, hero and thread ask for it."""
     known: dict[int, Booking] = request.__dict__.setdefault("_bookings", {})
     if pk not in known:
-        known[pk] = booking_for(request.user, pk)
+        known[pk] = booking_for(request, pk)
     return known[pk]
 
 
@@ -55,12 +56,24 @@ def _deeds(request: HttpRequest, pk: int) -> tuple[list[BookingChange], list[Pur
     return known[pk]
 
 
+def _actions(request: HttpRequest, pk: int) -> list[Action]:
+    """What the person may do with it; nothing for who only reads."""
+    found = _booking(request, pk)
+    if not may(request.user, Rule.ACT, found.account_id):
+        return []
+    changes, purchases = _deeds(request, pk)
+    bought = bought_by(found, purchases)
+    own = request.user.pk in (found.assignee_id, bought and bought.requested_by_id)
+    renews = may(request.user, Rule.RENEW, found.account_id, own=own)
+    return actions_of(found, changes[0] if changes else None, renews=renews)
+
+
 def _again(request: HttpRequest, pk: int) -> Again | None:
     """Where another one like it is ordered, for who may. One query in the life of the request."""
     known: dict[int, Again | None] = request.__dict__.setdefault("_again", {})
     if pk not in known:
         found = _booking(request, pk)
-        acts = may_act(request.user, found.account_id)
+        acts = may(request.user, Rule.BUY, found.account_id)
         known[pk] = again_of_bookings(found.account_id, [found]) if acts else None
     return known[pk]
 
@@ -74,8 +87,7 @@ def _build_hero(request: HttpRequest, pk: int) -> Context:
     head, tail = code_halves(newest.code if newest else "")
     changes, purchases = _deeds(request, pk)
     change = changes[0] if changes else None
-    acts = may_act(request.user, found.account_id)
-    actions = actions_of(found, change) if acts else []
+    actions = _actions(request, pk)
     return {
         "booking": found,
         "bought_by": bought_by(found, purchases),
@@ -104,8 +116,8 @@ def _build_thread(request: HttpRequest, pk: int) -> Context:
     clock = Clock()
     page = growing_page(Sms.objects.filter(booking=found).for_list(), request.GET, SORTS)
     changes, purchases = _deeds(request, pk)
-    running, acts = found.runs_until > clock.at, may_act(request.user, found.account_id)
-    actions = actions_of(found, changes[0] if changes else None) if acts else []
+    running, acts = found.runs_until > clock.at, may(request.user, Rule.ACT, found.account_id)
+    actions = _actions(request, pk)
     history = history_of(found, changes, purchases)
     for each in history:
         each |= {"iso": iso(each["at"]), "clock": clock.clock(each["at"])}

@@ -22,11 +22,16 @@ class Action:
     reason: str = ""
 
 
-def actions_of(booking: Booking, change: BookingChange | None = None) -> list[Action]:
-    """What a person may do, what suits this booking first. `change`: the latest one, which may be on its way."""
+NOT_YOURS = "Who bought it or looks after it switches its renewal, and so do managers."
+
+
+def actions_of(booking: Booking, change: BookingChange | None = None, *, renews: bool = True) -> list[Action]:
+    """What a person who acts may do, what suits this booking first. `change`: the latest one, which may be on its way;
+    `renews`: whether they may switch its renewal."""
     busy = "A change is on its way." if change is not None and change.is_open else ""
     back = f"Cancel, get {usd(booking.price_usd)} back" if booking.price_usd is not None else "Cancel, money back"
-    no_cancel, no_renewal = changing.why_not_cancel(booking), changing.why_not_renew(booking)
+    no_cancel = changing.why_not_cancel(booking)
+    no_renewal = changing.why_not_renew(booking) or ("" if renews else NOT_YOURS)
     switch = "Switch auto-renewal off" if booking.auto_renewal else "Switch auto-renewal on"
     actions = [
         _action(booking, "cancel", "Cancel" if no_cancel else back, "x", no_cancel or busy),

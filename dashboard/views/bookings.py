@@ -10,18 +10,19 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from ..access_rules import Rule, accounts_with, may
 from ..live import topics
 from ..local_time import Clock
 from ..models import Booking, Country
 from ..models.bookings import BookingQuerySet, labels_of
 from ..wording import country_name
-from .access import accounts_acted_on, accounts_in_view, may_manage
+from .access import accounts_in_view
 from .inbox import of_number
 from .paging import Sort, first_rows, page_of
 from .panels import Context, Panel
 from .parameters import choice_of, text_of
 from .rows import booking_rows
-from .shell import accounts_of
+from .shell import in_view_of, names_of
 
 # The provider's ids grow with time, and unlike the start a booking always has one.
 NEWEST = Sort("newest", "Newest first", "remote_id")
@@ -36,7 +37,7 @@ SHOW = {
     "ended": ("Ended", (ENDED, NEWEST, OLDEST)),
 }
 TYPES = ("Activation", "RentalService", "RentalFull")
-FILTERS = ("q", "account", "type", "country", "service", "label", "whose")
+FILTERS = ("q", "type", "country", "service", "label", "whose")
 WHOSE = {"": "Everybody's", "mine": "Mine"}
 # Services and labels offered as filters are those of so many newest bookings.
 OFFERED_OF = 500
@@ -89,11 +90,9 @@ def _matching(q: str) -> Q:
 def _build(request: HttpRequest) -> Context:
     clock = Clock()
     page = page_of(found(request, clock).for_list(), request.GET, SHOW[_show(request)][1])
-    accounts = accounts_of(request)
-    names = {account.pk: account.name for account in accounts} if len(accounts) > 1 else {}
     return {
         "page": page,
-        "rows": booking_rows(page.rows, clock, names, accounts_acted_on(request.user)),
+        "rows": booking_rows(page.rows, clock, names_of(request), accounts_with(request.user, Rule.ACT)),
         "show": _show(request),
         "filtered": any(text_of(request.GET, name) for name in FILTERS),
     }
@@ -116,8 +115,7 @@ def _form(request: HttpRequest) -> Context:
         "services": _with(values["service"], services),
         "labels": _with(values["label"], labels),
         "whose": list(WHOSE.items()),
-        "accounts": accounts_of(request),
-        "managed": [account for account in accounts_of(request) if may_manage(request.user, account.pk)],
+        "managed": [account for account in in_view_of(request) if may(request.user, Rule.RENEW_ALL, account.pk)],
         "sort": choice_of(request.GET, "sort", tuple(sort.key for sort in sorts)),
         "sorts": sorts,
     }

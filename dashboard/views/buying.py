@@ -74,7 +74,7 @@ def shown_product(request: HttpRequest, pk: int) -> Product:
     """The product with its account and offers, read once in the life of the request. Raises Http404."""
     known: dict[int, Product] = request.__dict__.setdefault("_products", {})
     if pk not in known:
-        known[pk] = product_for(request.user, pk)
+        known[pk] = product_for(request, pk)
         prefetch_related_objects([known[pk]], "offers")
     return known[pk]
 

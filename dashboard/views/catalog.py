@@ -78,7 +78,7 @@ def product_page(
 @require_POST
 def refresh(request: HttpRequest, pk: int) -> HttpResponse:
     """Ask a worker for the product's free numbers, then show the panel (htmx) or the page, which wait for them."""
-    found = product_for(request.user, pk)
+    found = product_for(request, pk)
     target = reverse("panel-product" if request.htmx else "product", kwargs={"pk": pk})  # type: ignore[attr-defined]
     if not _is_askable(found) or _is_fresh(found):
         return HttpResponseRedirect(target)

@@ -11,19 +11,20 @@ from uuid import UUID
 from django.contrib import messages
 from django.db import IntegrityError
 from django.db.models import Prefetch, Q
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_POST, require_safe
 
 from .. import audit
+from ..access_rules import Rule
 from ..foreign_text import visible
 from ..live import topics
 from ..models import Booking, Order, Purchase
 from ..purchases import settling
 from ..sign_in.fresh import confirm_then_go_on, fresh
-from .access import accounts_in_view, deciding_accounts, may_manage, purchase_for
+from .access import accounts_in_view, purchase_for
 from .panels import Context, Panel
 from .parameters import text_of, whole_of
 from .purchase_words import badge_of, title_of
@@ -95,9 +96,7 @@ def doubtful(request: HttpRequest) -> HttpResponse:
 @require_POST
 def decide(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """A manager's decision, with a reason. Sent twice, or by two managers: the first one counts."""
-    found = purchase_for(request.user, uuid)
-    if not may_manage(request.user, found.account_id):
-        raise Http404
+    found = purchase_for(request, uuid)
     if not fresh(request):
         return confirm_then_go_on(request)
     target = reverse("purchase", args=[uuid])
@@ -134,7 +133,7 @@ def review_count(request: HttpRequest) -> int:
     """How many purchases wait for this person's decision. At most one query a request."""
     known: int | None = getattr(request, "_review_count", None)
     if known is None:
-        mine = deciding_accounts(request.user)
+        mine = accounts_in_view(request, Rule.DECIDE)
         waiting = Purchase.objects.of_accounts(mine).filter(status=Status.NEEDS_REVIEW)
         known = waiting.count() if mine else 0
         request._review_count = known  # type: ignore[attr-defined]
@@ -153,9 +152,7 @@ def _not_accepted(
 
 
 def _build(request: HttpRequest) -> Context:
-    accounts = [pk for pk in deciding_accounts(request.user) if pk in accounts_in_view(request)]
-    if not accounts:
-        raise Http404
+    accounts = accounts_in_view(request)
     found = Purchase.objects.of_accounts(accounts).unsettled().order_by("created_at", "uuid")
     purchases = list(found.select_related("account", "product", "requested_by", "booking")[: MOST + 1])
     cases = [_case(purchase) for purchase in purchases[:MOST]]

@@ -29,13 +29,14 @@ from django.utils.text import slugify
 from django.views.decorators.http import require_http_methods
 
 from .. import audit
+from ..access_rules import Rule, accounts_with
 from ..csv_text import BOM, csv_rows
 from ..foreign_text import visible
 from ..local_time import Clock, iso
 from ..models import User
 from ..models.sms import SmsQuerySet
 from ..wording import country_name
-from .access import accounts_in_view, deciding_accounts
+from .access import ACCOUNT, accounts_in_view
 from .export_terms import Terms, terms_of
 from .inbox import FILTERS, SORTS, found
 from .paging import Sort, count_up_to, rows_beyond, sort_of
@@ -103,7 +104,7 @@ class Run:
         """Lines of the next rows; `over` after the last ones. Raises PermissionDenied as soon as the right is gone."""
         try:
             person = User.objects.filter(pk=self.request.user.pk).first()
-            if person is None or not set(self.terms.ids) <= set(deciding_accounts(person)):
+            if person is None or not set(self.terms.ids) <= set(accounts_with(person, Rule.EXPORT)):
                 raise PermissionDenied
             rows = rows_beyond(self.rows, self.sort, self.last, CHUNK)
         finally:
@@ -182,7 +183,7 @@ def _rows(request: HttpRequest, terms: Terms) -> SmsQuerySet:
 
 def _filters(request: HttpRequest) -> dict[str, str]:
     """What was set, for the record: of a text only that it was."""
-    values = {name: text_of(request.GET, name) for name in (*FILTERS, "sort")}
+    values = {name: text_of(request.GET, name) for name in (ACCOUNT, *FILTERS, "sort")}
     return {
         name: value if name not in TYPED and PLAIN.fullmatch(value) else "set"
         for name, value in values.items()

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from django.http import HttpRequest
 from django.urls import reverse
 
+from ..access_rules import Rule, may
 from ..models import Account
-from .access import accounts_in_view, may_manage
 from .paging import CURSORS, without
-from .shell import accounts_of
+from .shell import in_view_of
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,11 @@ class Terms:
 
 def terms_of(request: HttpRequest) -> Terms:
     """What the person of `request` may export of what its URL shows. One query a request, shared with the shell."""
-    in_view = accounts_in_view(request)
-    shown = [account for account in accounts_of(request) if account.pk in in_view]
+    shown = in_view_of(request)
     query = without(request.GET, *CURSORS).urlencode()
     return Terms(
-        tuple(account for account in shown if may_manage(request.user, account.pk)),
-        tuple(account for account in shown if not may_manage(request.user, account.pk)),
+        tuple(account for account in shown if may(request.user, Rule.EXPORT, account.pk)),
+        tuple(account for account in shown if not may(request.user, Rule.EXPORT, account.pk)),
         reverse("export-inbox") + (f"?{query}" if query else ""),
     )
 

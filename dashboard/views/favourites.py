@@ -17,7 +17,7 @@ from .access import product_for
 @require_POST
 def favourite(request: HttpRequest, pk: int) -> HttpResponse:
     """Set (`on=1`) or take away (`on=0`) the star: sent twice it is the same. Answers htmx with the button."""
-    product = product_for(request.user, pk)
+    product = product_for(request, pk)
     on = request.POST.get("on") == "1"
     if on:
         Favourite.objects.bulk_create([Favourite(user=request.user, product=product)], ignore_conflicts=True)  # type: ignore[misc]

@@ -15,14 +15,14 @@ from ..models import Booking
 from ..models.sms import SmsQuerySet
 from ..reading import unread_of
 from ..wording import full_number, number_text
-from .access import accounts_in_view
+from .access import ACCOUNT, ALL_ACCOUNTS, accounts_in_view, say_account
 from .export_terms import terms_of
 from .inbox_scope import booking_of, in_scope
 from .paging import CURSORS, Page, Sort, first_rows, page_of, without
 from .panels import Context, Panel
 from .parameters import choice_of, days_of, text_of, whole_of
 from .rows import by_day, sms_rows
-from .shell import accounts_of
+from .shell import names_of
 from .unread import read_version, states_of
 
 SORTS = (
@@ -31,7 +31,6 @@ SORTS = (
 )
 # What narrows the list; `sort` does not. First what stands behind the button Filters, and what its chips say.
 IN_SHEET = {
-    "account": "Account",
     "booking": "Booking",
     "number": "Number",
     "service": "Service",
@@ -93,17 +92,17 @@ def _build(request: HttpRequest) -> Context:
     # Before the rows: what comes between the two is not marked as read unseen.
     newest = max((state.newest for state in states_of(request).values()), default=0)
     page = page_of(found(request).for_list(), request.GET, SORTS)
-    accounts = accounts_of(request)
-    names = {account.pk: account.name for account in accounts} if len(accounts) > 1 else {}
     unread = unread_of(request.user.pk or 0, states_of(request), page.rows)
+    query = without(request.GET, *CURSORS)
+    say_account(request, query)
     return {
         "page": page,
-        "days": by_day(sms_rows(page.rows, clock, names, unread), clock),
+        "days": by_day(sms_rows(page.rows, clock, names_of(request), unread), clock),
         "filtered": any(text_of(request.GET, name) for name in FILTERS),
         "sentences": _sentences(request, page),
         "nothing": _nothing(request),
         "newest": newest,
-        "query": without(request.GET, *CURSORS).urlencode(),
+        "query": query.urlencode(),
     }
 
 
@@ -132,9 +131,9 @@ def _sentences(request: HttpRequest, page: Page) -> list[str]:
             said.append("The booking cannot be read, so it was left out.")
         elif booking_of(request) is None:
             said.append("There is no such booking in your accounts.")
-    account = text_of(query, "account")
-    if account and account not in {str(pk) for pk in states_of(request)}:
-        said.append("That account is not among yours: this is from all of yours.")
+    account = text_of(query, ACCOUNT)
+    if account not in {"", ALL_ACCOUNTS, *map(str, states_of(request))}:
+        said.append("That account is not among yours, so it was left out.")
     if query.get("after") and page.is_first:
         said.append("That place in the list cannot be found: this is its beginning.")
     return said
@@ -156,7 +155,6 @@ def _form(request: HttpRequest) -> Context:
         "in_sheet": len(chips),
         "chips": chips,
         "services": services,
-        "accounts": accounts_of(request),
         "sort": choice_of(query, "sort", tuple(sort.key for sort in SORTS)),
         "sorts": SORTS,
         "export": terms_of(request),
@@ -165,13 +163,10 @@ def _form(request: HttpRequest) -> Context:
 
 def _chips(request: HttpRequest, values: dict[str, str]) -> list[dict[str, str]]:
     """The set filters of the sheet: what each says, and the URL without it."""
-    names = {str(account.pk): account.name for account in accounts_of(request)}
     chips = []
     for name, label in IN_SHEET.items():
         if text := values[name]:
-            if name == "account":
-                text = names.get(text, text)
-            elif name == "booking" and (booking := booking_of(request)):
+            if name == "booking" and (booking := booking_of(request)):
                 text = number_text(booking.number) or booking.service
             url = "?" + without(request.GET, name, *CURSORS).urlencode()
             chips.append({"name": name, "label": label, "text": text, "url": url})

@@ -16,10 +16,10 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from .. import audit
+from ..access_rules import Rule, accounts_with, may, may_give
 from ..models import Account, Invite, Membership, User
 from ..sign_in.entering import enter
 from ..sign_in.fresh import confirm_then_go_on, fresh
-from .access import may_administer, may_manage
 from .answering import done
 
 Role = Membership.Role
@@ -50,11 +50,11 @@ class InviteForm(forms.Form):
 
     def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        managed = [pk for pk in user.roles if may_manage(user, pk)]
+        managed = accounts_with(user, Rule.MEMBERS)
         self.fields["account"].queryset = Account.objects.filter(pk__in=managed)  # type: ignore[attr-defined]
-        self.fields["account"].required = not may_administer(user)
+        self.fields["account"].required = not may(user, Rule.ADMIN)
         roles: list[tuple[str, str]] = [(Role.VIEWER, "Viewer"), (Role.OPERATOR, "Operator")]
-        if may_administer(user):
+        if may(user, Rule.ADMIN):
             roles += [(Role.MANAGER, "Manager"), (Invite.ADMIN, "Admin of all accounts")]
         self.fields["role"].choices = roles  # type: ignore[attr-defined]
 
@@ -122,7 +122,8 @@ def revoke(request: HttpRequest, pk: int) -> HttpResponse:
 def join(request: HttpRequest, token: str) -> HttpResponse:
     """The link: says who invites to what, then makes the new person, or a member of who is signed in already."""
     invite = Invite.objects.behind(token)
-    if invite is None or not invite.may_still_be_given:
+    # A link is worth no more than the person behind it is today.
+    if invite is None or not may_give(invite.invited_by, invite.role, invite.account_id):
         return render(request, "dashboard/join_over.html", status=404)
     user = request.user if isinstance(request.user, User) else None
     form = JoinForm(request.POST if request.method == "POST" and user is None else None)
@@ -169,9 +170,9 @@ def _admit(user: User, invite: Invite) -> None:
 
 
 def _inviter(request: HttpRequest) -> User:
-    """The signed-in person, if they may invite to anything. Raises Http404."""
+    """The signed-in person, who may invite to something, as the URL's row says."""
     user = request.user
-    if not isinstance(user, User) or not (may_administer(user) or any(may_manage(user, pk) for pk in user.roles)):
+    if not isinstance(user, User):
         raise Http404
     return user
 
@@ -179,6 +180,6 @@ def _inviter(request: HttpRequest) -> User:
 def _open_to(user: User) -> list[Invite]:
     """The open invites that the person may see and take back, newest first."""
     rows = Invite.objects.open().select_related("account", "invited_by").order_by("-created_at")
-    if not may_administer(user):
-        rows = rows.filter(account__in=[pk for pk in user.roles if may_manage(user, pk)])
+    if not may(user, Rule.ADMIN):
+        rows = rows.filter(account__in=accounts_with(user, Rule.MEMBERS))
     return list(rows[:200])

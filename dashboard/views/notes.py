@@ -11,14 +11,15 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.cache import patch_vary_headers
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from .. import audit
+from ..access_rules import Rule, may
 from ..live import topics
 from ..models import Booking, Membership, User
 from ..models.bookings import labels_of
 from ..wording import number_text
-from .access import booking_for, booking_to_act_on, may_act
+from .access import booking_for
 from .answering import done
 from .parameters import text_of, whole_of
 
@@ -28,13 +29,8 @@ Errors = dict[str, str]
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def notes(request: HttpRequest, pk: int) -> HttpResponse:
-    """The form, and saving it: `note`, `labels` (with commas between them), `assignee` (pk, empty for nobody).
-
-    `?view=1` gives the fragment without the form, which also viewers may have.
-    """
-    if request.method != "POST" and "view" in request.GET:
-        return HttpResponse(_shown(request, booking_for(request.user, pk)))
-    booking = booking_to_act_on(request.user, pk)
+    """The form, and saving it: `note`, `labels` (with commas between them), `assignee` (pk, empty for nobody)."""
+    booking = booking_for(request, pk)
     members = _members(booking)
     if request.method != "POST":
         values = {"note": booking.note, "labels": booking.labels, "assignee": booking.assignee_id}
@@ -48,8 +44,14 @@ def notes(request: HttpRequest, pk: int) -> HttpResponse:
         return _form(request, booking, members, values, errors)
     _save(request, booking, values)
     words = f"Saved for {number_text(booking.number) or 'the booking'}."
-    fresh = booking_for(request.user, pk)
+    fresh = booking_for(request, pk)
     return done(request, reverse("booking", args=[pk]), words, content=_shown(request, fresh))
+
+
+@require_safe
+def shown(request: HttpRequest, pk: int) -> HttpResponse:
+    """The fragment without the form."""
+    return HttpResponse(_shown(request, booking_for(request, pk)))
 
 
 def _members(booking: Booking) -> list[User]:
@@ -104,5 +106,5 @@ def _form(
 
 
 def _shown(request: HttpRequest, booking: Booking) -> str:
-    context = {"booking": booking, "may_act": may_act(request.user, booking.account_id)}
+    context = {"booking": booking, "may_act": may(request.user, Rule.ACT, booking.account_id)}
     return render_to_string("dashboard/_booking_notes.html", context, request)

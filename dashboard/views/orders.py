@@ -9,11 +9,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from ..access_rules import Rule, may
 from ..live import topics
 from ..local_time import Clock
 from ..models import Booking, Order, Purchase
 from ..models.orders import OrderQuerySet
-from .access import accounts_in_view, may_act, order_for
+from .access import accounts_in_view, order_for
 from .buying import again_of_order
 from .listing import form_state, name_accounts, set_filters
 from .paging import Sort, count_up_to, page_of
@@ -57,16 +58,17 @@ def _build(request: HttpRequest) -> Context:
 
 
 def _build_order(request: HttpRequest, pk: int) -> Context:
-    found = order_for(request.user, pk)
+    found = order_for(request, pk)
     bookings = Booking.objects.filter(order=found).order_by("remote_id")
     rows = list(bookings.for_list())
+    buys = may(request.user, Rule.BUY, found.account_id)
     purchase = Purchase.objects.filter(order=found).select_related("product", "requested_by").first()
     return {
         "order": found,
         "rows": booking_rows(rows, Clock(), {}),
         # An order that answers no purchase of ours was made elsewhere.
         "purchase": purchase,
-        "again": again_of_order(purchase, found.account_id, rows) if may_act(request.user, found.account_id) else None,
+        "again": again_of_order(purchase, found.account_id, rows) if buys else None,
     }
 
 

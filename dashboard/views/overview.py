@@ -11,17 +11,18 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from ..access_rules import Rule, accounts_with, may
 from ..live import topics
 from ..local_time import Clock, iso
 from ..models import BalanceReading, Booking, Order, Sms, SyncState
 from ..reading import unread_of
 from ..sync.health import is_stale, stale_at
-from .access import accounts_acted_on, accounts_in_view, may_administer
+from .access import accounts_in_view
 from .bookings import next_end
 from .paging import first_rows
 from .panels import Context, Panel
 from .rows import Row, booking_rows, sms_rows
-from .shell import accounts_of
+from .shell import accounts_of, in_view_of, names_of
 from .sparkline import points
 from .unread import read_version, states_of
 
@@ -39,7 +40,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     panels = {"figures": FIGURES, "running": RUNNING_NOW, "newest": NEWEST}
     context: dict[str, Any] = {name: panel.context(request) for name, panel in panels.items()}
     context["has_accounts"] = bool(accounts_of(request))
-    context["may_administer"] = may_administer(request.user)
+    context["may_administer"] = may(request.user, Rule.ADMIN)
     return render(request, "dashboard/overview.html", context)
 
 
@@ -65,7 +66,7 @@ def _build_figures(request: HttpRequest) -> Context:
 def _balance(request: HttpRequest, states: list[SyncState], clock: Clock) -> Row:
     """Sum over the accounts in view, when the oldest part of it was read, and its line over LINE_DAYS days."""
     in_view = accounts_in_view(request)
-    accounts = [account for account in accounts_of(request) if account.pk in in_view]
+    accounts = in_view_of(request)
     known = [account.balance_usd for account in accounts if account.balance_usd is not None]
     total: Decimal | None = sum(known[1:], known[0]) if known else None
     since = clock.at - timedelta(days=LINE_DAYS)
@@ -119,7 +120,7 @@ def _build_running(request: HttpRequest) -> Context:
     rows = Booking.objects.of_accounts(accounts_in_view(request)).running(clock.at).for_list()
     soonest = first_rows(rows, ("runs_until", "id"), RUNNING + 1)
     return {
-        "rows": booking_rows(soonest[:RUNNING], clock, _names(request), accounts_acted_on(request.user)),
+        "rows": booking_rows(soonest[:RUNNING], clock, names_of(request), accounts_with(request.user, Rule.ACT)),
         "more": len(soonest) > RUNNING,
     }
 
@@ -128,12 +129,7 @@ def _build_newest(request: HttpRequest) -> Context:
     rows = Sms.objects.of_accounts(accounts_in_view(request)).for_list()
     newest = first_rows(rows, ("-received_at", "-id"), NEWEST_SMS)
     unread = unread_of(request.user.pk or 0, states_of(request), newest)
-    return {"rows": sms_rows(newest, Clock(), _names(request), unread)}
-
-
-def _names(request: HttpRequest) -> dict[int, str]:
-    accounts = accounts_of(request)
-    return {account.pk: account.name for account in accounts} if len(accounts) > 1 else {}
+    return {"rows": sms_rows(newest, Clock(), names_of(request), unread)}
 
 
 FIGURES = Panel(

@@ -18,8 +18,9 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from ..access_rules import ROWS, Rule
 from ..live.topics import Versions, stored_versions, version_of
-from .access import accounts_in_view
+from .access import accounts_in_view, say_account
 
 Context = dict[str, Any]
 Build = Callable[..., Context]
@@ -45,9 +46,14 @@ class Panel:
     def template(self) -> str:
         return f"dashboard/_{self.name.replace('-', '_')}_panel.html"
 
+    @property
+    def rule(self) -> Rule:
+        """The right that its URL takes: also on a page that takes another one, it is the fragment of that URL."""
+        return ROWS[f"panel-{self.name}"].get or Rule.READ
+
     def version(self, request: HttpRequest, **kwargs: Any) -> str:
         salt = self.salt(request, **kwargs) if self.salt else ""
-        accounts = accounts_in_view(request)
+        accounts = accounts_in_view(request, self.rule)
         return version_of(accounts, *self.topics, salt=salt, stored=stored_versions_of(request))
 
     def context(self, request: HttpRequest, version: str | None = None, **kwargs: Any) -> Context:
@@ -59,6 +65,7 @@ class Panel:
         if version is None:
             version = self.version(request, **kwargs)
         query = request.GET.copy() if self.keeps_query else QueryDict(mutable=True)
+        say_account(request, query)
         query["v"] = version
         url = reverse(f"panel-{self.name}", kwargs=kwargs)
         attributes = {

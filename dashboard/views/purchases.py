@@ -7,18 +7,19 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.db.models import Q
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from .. import audit
+from ..access_rules import Rule, may
 from ..live import topics
 from ..local_time import Clock, iso
 from ..models import Booking, Purchase, User
 from ..models.purchases import PurchaseQuerySet
 from ..purchases import intents
-from .access import accounts_in_view, may_act, may_manage, may_withdraw, purchase_for
+from .access import accounts_in_view, purchase_for
 from .buying import again_of_purchase
 from .doubtful import review_count
 from .ordering import details_of
@@ -67,9 +68,7 @@ def purchase(request: HttpRequest, uuid: UUID) -> HttpResponse:
 @require_POST
 def withdraw(request: HttpRequest, uuid: UUID) -> HttpResponse:
     """Take back a purchase that is still queued: its own, or a manager anybody's. Sent twice it says the same."""
-    found = purchase_for(request.user, uuid)
-    if not may_withdraw(request.user, found):
-        raise Http404
+    found = purchase_for(request, uuid)
 
     def note_it() -> None:
         audit.record(request, "purchase.withdrawn", found, details_of(found))
@@ -98,7 +97,7 @@ def _purchase(request: HttpRequest, uuid: UUID) -> Purchase:
     """Read once in the life of the request: version and fragment ask for it."""
     known: dict[UUID, Purchase] = request.__dict__.setdefault("_purchases", {})
     if uuid not in known:
-        known[uuid] = purchase_for(request.user, uuid)
+        known[uuid] = purchase_for(request, uuid)
     return known[uuid]
 
 
@@ -107,6 +106,7 @@ def _build_purchase(request: HttpRequest, uuid: UUID) -> Context:
     clock = Clock()
     bookings = Booking.objects.filter(order=found.order_id) if found.order_id else Booking.objects.none()
     steps = list(found.steps.select_related("by"))
+    user, account, own = request.user, found.account_id, found.requested_by_id == request.user.pk
     return {
         "purchase": found,
         "title": title_of(found),
@@ -115,10 +115,10 @@ def _build_purchase(request: HttpRequest, uuid: UUID) -> Context:
         "rows": booking_rows(bookings.order_by("remote_id").for_list(), clock, {}),
         "steps": [(step, step_words(step)) for step in reversed(steps)],
         "next_check": _next_check(found),
-        "may_withdraw": found.status == Status.QUEUED and may_withdraw(request.user, found),
+        "may_withdraw": found.status == Status.QUEUED and may(user, Rule.WITHDRAW, account, own=own),
         "again": again_of_purchase(found) if found.kind == Purchase.Kind.ORDER else None,
-        "may_decide": may_manage(request.user, found.account_id),
-        "may_act": may_act(request.user, found.account_id),
+        "may_decide": may(user, Rule.DECIDE, account),
+        "may_act": may(user, Rule.BUY, account),
         "moving": found.is_open,
     }
 

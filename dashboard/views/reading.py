@@ -19,7 +19,7 @@ from .unread import states_in_view
 # Messages that one request names: more than a page shows.
 NAMED = 500
 # Filters without which "all found" is everything in the accounts in view.
-NARROWING = tuple(name for name in FILTERS if name not in ("account", "unread"))
+NARROWING = tuple(name for name in FILTERS if name != "unread")
 
 
 @require_POST

@@ -9,11 +9,12 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
+from ..access_rules import Rule, may
 from ..live import topics
 from ..live.topics import live_version
 from ..models import Account, Alert
 from ..sync.health import stale_sentences
-from .access import may_administer
+from .access import ACCOUNT, accounts_in_view, named_account
 from .doubtful import review_count
 from .panels import Context, Panel, stored_versions_of
 from .unread import read_version, unread_text
@@ -55,7 +56,12 @@ SAID_BY_STALE = (Alert.Kind.KEY_REFUSED, Alert.Kind.SYNC_STALE)
 @dataclass(frozen=True)
 class Shell:
     nav: list[dict[str, Any]] = field(default_factory=list)
+    # All that the person sees, to choose from; those that the page is about; the chosen one, if it is one of several.
     accounts: list[Account] = field(default_factory=list)
+    in_view: list[Account] = field(default_factory=list)
+    chosen: Account | None = None
+    # What the URL says of the account, for what leads on from here; empty where it says nothing.
+    named: str = ""
     demo: bool = False
     stale: list[str] = field(default_factory=list)
     # Where the moving parts of the frame are asked for; None before the sign-in.
@@ -66,17 +72,17 @@ class Shell:
     @property
     def alerts(self) -> list[dict[str, str]]:
         """What needs a hand, and is not said by `stale` already."""
-        told = [alert for account in self.accounts for alert in account.open_alerts]
+        told = [alert for account in self.in_view for alert in account.open_alerts]
         return [alert for alert in told if alert["kind"] not in SAID_BY_STALE]
 
     @property
     def balance_is_low(self) -> bool:
-        return any(account.balance_is_low for account in self.accounts)
+        return any(account.balance_is_low for account in self.in_view)
 
     @property
     def balance(self) -> Decimal | None:
-        """USD over all accounts that have one, or None before the first read."""
-        known = [account.balance_usd for account in self.accounts if account.balance_usd is not None]
+        """USD over the accounts in view that have one, or None before the first read."""
+        known = [account.balance_usd for account in self.in_view if account.balance_usd is not None]
         return sum(known[1:], known[0]) if known else None
 
 
@@ -99,11 +105,23 @@ def accounts_of(request: HttpRequest) -> list[Account]:
     return known
 
 
+def in_view_of(request: HttpRequest) -> list[Account]:
+    """Those of them that the pages are about, as the header says."""
+    ids = accounts_in_view(request, Rule.READ)
+    return [account for account in accounts_of(request) if account.pk in ids]
+
+
+def names_of(request: HttpRequest) -> dict[int, str]:
+    """Names of the accounts by id, to tell rows apart: none where all rows are of one."""
+    several = len(accounts_in_view(request, Rule.READ)) > 1
+    return {account.pk: account.name for account in in_view_of(request)} if several else {}
+
+
 def stale_of(request: HttpRequest) -> list[str]:
     """What is not current, in sentences. One query a request."""
     known: list[str] | None = getattr(request, "_stale", None)
     if known is None:
-        known = stale_sentences(accounts_of(request))
+        known = stale_sentences(in_view_of(request))
         request._stale = known  # type: ignore[attr-defined]
     return known
 
@@ -111,25 +129,36 @@ def stale_of(request: HttpRequest) -> list[str]:
 def _shell(request: HttpRequest) -> Shell:
     if not hasattr(request, "user") or not request.user.is_authenticated:
         return Shell()
-    entries = [*NAVIGATION]
-    if may_administer(request.user):
-        entries.append(("admin", "Admin", "shield", "/admin/"))
-    nav = [
-        {"url": url, "label": label, "icon": icon, "current": _is_current(request.path, url), "key": key}
-        for key, label, icon, url in entries
-    ]
+    accounts, in_view = accounts_of(request), in_view_of(request)
+    named = named_account(request)
+    nav = _navigation(request, f"?{ACCOUNT}={named}" if named else "")
     nav[INBOX] |= {"count": unread_text(request), "count_of": "unread", "live": True}
     nav[PURCHASES]["count"] = review_count(request) or None
     nav[PURCHASES]["count_of"] = "to decide"
-    accounts = accounts_of(request)
     return Shell(
         nav=nav,
         accounts=accounts,
-        demo=any(account.is_demo for account in accounts),
+        in_view=in_view,
+        chosen=in_view[0] if len(in_view) == 1 < len(accounts) else None,
+        named=named,
+        demo=any(account.is_demo for account in in_view),
         stale=stale_of(request),
         panel=PANEL.context(request)["panel"],
         live_version=live_version(request.user.visible_account_ids, stored_versions_of(request)),
     )
+
+
+def _navigation(request: HttpRequest, query: str) -> list[dict[str, Any]]:
+    """Where the person can go; what the URL says of the account goes with them."""
+    entries = [(*entry, query) for entry in NAVIGATION]
+    if may(request.user, Rule.MEMBERS):
+        entries.append(("members", "Members", "users", "/members/", query))
+    if may(request.user, Rule.ADMIN):
+        entries.append(("admin", "Admin", "shield", "/admin/", ""))
+    return [
+        {"url": url + query, "label": label, "icon": icon, "current": _is_current(request.path, url), "key": key}
+        for key, label, icon, url, query in entries
+    ]
 
 
 def _is_current(path: str, url: str) -> bool:

@@ -9,19 +9,20 @@ from typing import Any
 
 from django.contrib import messages
 from django.db.models import Q
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404, render
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from .. import audit
+from ..access_rules import Rule, may
 from ..health import checks
 from ..live import topics
 from ..models import Account, Alert, Purchase, SmsGap, SyncState
 from ..sync import schedule
 from ..sync.health import is_stale, stale_at
-from .access import may_administer
+from .access import account_for, accounts_in_view
 from .panels import Context, Panel
 
 # Seconds after which the panel is rendered anew though nothing went wrong: successes move no topic.
@@ -79,9 +80,7 @@ def status(request: HttpRequest) -> HttpResponse:
 @require_POST
 def read_now(request: HttpRequest, pk: int) -> HttpResponse:
     """Make every kind of the account due now. For admins; to others the address does not exist."""
-    if not may_administer(request.user):
-        raise Http404
-    account = get_object_or_404(Account.objects.visible_to(request.user), pk=pk)
+    account = account_for(request, pk)
     if not account.enabled:
         messages.error(request, f"{account.name} is paused, so nothing is read. Switch it on in Admin first.")
     elif not account.sealed_key:
@@ -97,10 +96,10 @@ def read_now(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _build(request: HttpRequest) -> Context:
     now = timezone.now()
-    accounts = Account.objects.visible_to(request.user).defer("sealed_fingerprint_key")
+    accounts = Account.objects.filter(pk__in=accounts_in_view(request)).defer("sealed_fingerprint_key")
     healths = {account.pk: _health(account) for account in accounts}
     order = {kind: at for at, kind in enumerate(SyncState.Kind.values)}
-    states = SyncState.objects.visible_to(request.user)
+    states = SyncState.objects.of_accounts(accounts_in_view(request))
     for state in sorted(states, key=lambda state: order.get(state.kind, len(order))):
         if health := healths.get(state.account_id):
             health.rows.append(_row(state, health.account, now))
@@ -112,23 +111,23 @@ def _build(request: HttpRequest) -> Context:
         "checks": checks([]),
         "alerts": _alerts(request, now),
         "healths": list(healths.values()),
-        "may_administer": may_administer(request.user),
+        "may_administer": may(request.user, Rule.ADMIN),
         # Purchases of which nobody knows yet whether they were bought.
-        "unsettled": Purchase.objects.visible_to(request.user).unsettled().count(),
+        "unsettled": Purchase.objects.of_accounts(accounts_in_view(request)).unsettled().count(),
         **_sum(healths),
     }
 
 
 def _gaps(request: HttpRequest) -> list[SmsGap]:
     """Gaps that are open or cannot be filled, newest first. Two queries: each has an index, both together none."""
-    gaps = SmsGap.objects.visible_to(request.user).order_by("-found_at")
+    gaps = SmsGap.objects.of_accounts(accounts_in_view(request)).order_by("-found_at")
     found = [*gaps.filter(closed_at=None)[:MOST_GAPS], *gaps.filter(lost=True)[:MOST_GAPS]]
     return sorted({gap.pk: gap for gap in found}.values(), key=lambda gap: gap.found_at, reverse=True)
 
 
 def _alerts(request: HttpRequest, now: datetime) -> list[Alert]:
     """What needs a hand, and what was over within the last days; newest first."""
-    rows = Alert.objects.visible_to(request.user).select_related("account")
+    rows = Alert.objects.of_accounts(accounts_in_view(request)).select_related("account")
     lately = Q(resolved_at=None) | Q(resolved_at__gt=now - ALERTS_OF)
     return list(rows.filter(lately).order_by("-opened_at", "-pk")[:MOST_GAPS])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.http import HttpRequest
 
+from ..access_rules import Rule
 from ..models.reading import COUNTED, ReadStates, read_states
 from .access import accounts_in_view
 
@@ -20,12 +21,12 @@ def states_of(request: HttpRequest) -> ReadStates:
 def states_in_view(request: HttpRequest) -> ReadStates:
     """The same of the accounts that the page is about."""
     states = states_of(request)
-    return {pk: states[pk] for pk in accounts_in_view(request) if pk in states}
+    return {pk: states[pk] for pk in accounts_in_view(request, Rule.READ) if pk in states}
 
 
 def unread_text(request: HttpRequest) -> str:
-    """How many messages are unread, in all accounts: empty for none, "999+" beyond what is counted."""
-    count = sum(state.unread for state in states_of(request).values())
+    """How many messages are unread in the accounts in view: empty for none, "999+" beyond what is counted."""
+    count = sum(state.unread for state in states_in_view(request).values())
     return f"{COUNTED - 1}+" if count >= COUNTED else str(count or "")
 
 
