@@ -241,6 +241,22 @@ class TestRequired:
         assert client.get("/").status_code == 200
         assert client.get(NEEDED)["Location"] == SECURITY
 
+    def test_the_pages_that_set_one_up_hold_nothing_that_polls_and_nothing_of_the_accounts(
+        self, client: Client, admin: Any, account: Any
+    ) -> None:
+        """A panel that asks again would be led away, and the whole page with it."""
+        type(account).objects.update(balance_usd="77.31")
+        sign_in(client, "admin")
+        for path in (NEEDED, APP, SECURITY + "keys/add/"):
+            page = client.get(path)
+            assert page.status_code == 200
+            content = page.content.decode()
+            assert "hx-get" not in content
+            assert "77.31" not in content
+            assert "<h1>" in content
+        set_up_app(client)
+        assert "77.31" in client.get(SECURITY + "keys/add/").content.decode()
+
     def test_the_stream_is_closed_to_them_too(self, client: Client, manager: Any) -> None:
         sign_in(client, "manager")
         key = str(client.session.session_key)

@@ -29,7 +29,7 @@ urlpatterns = [
     path("settings/security/", security.security, name="mfa_index"),
     path("settings/security/needed/", security.needed, name="second-factor-needed"),
     path("settings/security/password/", security.ChangePassword.as_view(), name="account_change_password"),
-    path("settings/security/app/", confirmed(totp.activate_totp), name="mfa_activate_totp"),
+    path("settings/security/app/", confirmed(security.SetUpApp.as_view()), name="mfa_activate_totp"),
     path("settings/security/app/remove/", confirmed(totp.deactivate_totp), name="mfa_deactivate_totp"),
     path("settings/security/codes/", confirmed(recovery_codes.view_recovery_codes), name="mfa_view_recovery_codes"),
     path(

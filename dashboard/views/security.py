@@ -6,6 +6,7 @@ from typing import Any
 
 from allauth.account.views import PasswordChangeView
 from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.views import ActivateTOTPView
 from allauth.mfa.webauthn import views as webauthn
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -73,10 +74,25 @@ def end_other_sessions(request: HttpRequest) -> HttpResponse:
 
 
 class ChangePassword(Limited, PasswordChangeView):
+    """Ends the other sessions; this one goes on."""
+
+
+class Framed:
+    """For who has to set up a second factor before all else: without the frame, which shows and polls the rest."""
+
+    request: HttpRequest
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        first = second_factor.is_missing(_person(self.request))
+        context = dict(super().get_context_data(**kwargs))  # type: ignore[misc]
+        return context | {"first": first, "frame": "base_bare.html" if first else "base.html"}
+
+
+class SetUpApp(Framed, ActivateTOTPView):
     pass
 
 
-class AddKey(webauthn.AddWebAuthnView):
+class AddKey(Framed, webauthn.AddWebAuthnView):
     pass
 
 
