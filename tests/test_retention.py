@@ -97,7 +97,8 @@ def test_a_run_that_died_is_done_again_after_its_lease(booking: Booking) -> None
 def test_the_tick_hands_it_to_a_worker(booking: Booking, monkeypatch: pytest.MonkeyPatch) -> None:
     handed: list[tuple[int, ...]] = []
     monkeypatch.setattr(tasks.blank_old_texts, "apply_async", lambda args, **options: handed.append(args))
-    monkeypatch.setattr(tasks.read, "apply_async", lambda args, **options: None)
+    for other in (tasks.read, tasks.look_for_alerts):
+        monkeypatch.setattr(other, "apply_async", lambda *args, **options: None)
     keep(booking.account, 30)
 
     tasks.tick()
@@ -105,11 +106,14 @@ def test_the_tick_hands_it_to_a_worker(booking: Booking, monkeypatch: pytest.Mon
     assert handed == [(booking.account_id,)]
 
 
-def test_an_admin_who_shortens_the_span_has_it_done_at_once(client: Any, admin: Any, account: Account) -> None:
+def test_an_admin_who_shortens_the_span_has_it_done_at_once(
+    client: Any, admin: Any, account: Account, confirmed: Any
+) -> None:
     Account.objects.filter(pk=account.pk).update(
         sms_kept_days=90, retention_due_at=timezone.now() + timedelta(hours=20)
     )
     client.force_login(admin)
+    confirmed(client)
     url = f"/admin/dashboard/account/{account.pk}/change/"
     form = client.get(url).context["adminform"].form
     values = {name: form.initial.get(name) or "" for name in form.fields} | {"sms_kept_days": "30"}
@@ -118,6 +122,20 @@ def test_an_admin_who_shortens_the_span_has_it_done_at_once(client: Any, admin: 
 
     assert client.post(url, values).status_code == 302
     assert retention.due() == [account.pk]
+
+
+def test_pages_say_that_a_text_was_removed(client: Any, viewer: Any, booking: Booking) -> None:
+    old(booking, 31)
+    keep(booking.account, 30)
+    client.force_login(viewer)
+    assert "Your code is" in client.get("/inbox/").content.decode()
+    retention.blank_old_texts(booking.account_id)
+    for path in ("/inbox/", "/", f"/bookings/{booking.pk}/"):
+        content = client.get(path).content.decode()
+        assert "Its text was removed" in content, path
+        assert "482913" not in content
+    # What is no longer there is not found either.
+    assert "Its text was removed" not in client.get("/inbox/?q=482913").content.decode()
 
 
 @pytest.mark.django_db

@@ -73,7 +73,7 @@ def thread_rows(messages: Iterable[Any], clock: Clock) -> list[Row]:
 def _facts(sms: Any, account: str) -> Facts:
     return (
         *(sms.id, sms.booking_id, sms.booking__country, sms.number, sms.sender, sms.text, sms.code),
-        *(sms.received_at, sms.booking__service, account),
+        *(sms.received_at, sms.booking__service, account, sms.blanked_at is not None),
     )
 
 
@@ -95,6 +95,7 @@ def _values(
     received_at: datetime,
     service: str | None,
     account: str,
+    is_blanked: bool,
 ) -> Row:
     text = visible(text)
     code_head, code_tail = code_halves(code)
@@ -110,6 +111,7 @@ def _values(
         "received_at": received_at,
         "text": text,
         "beginning": beginning(text),
+        "is_blanked": is_blanked,
         "code": code,
         "code_head": code_head,
         "code_tail": code_tail,
