@@ -152,7 +152,7 @@ def _demand(request: HttpRequest, account_id: int, own: Callable[[], bool] | Non
 
 
 def _visible(queryset: AccountQuerySet[Row], request: HttpRequest, pk: int) -> Row:
-    row: Row | None = queryset.visible_to(request.user).filter(pk=pk).first() if pk < 2**63 else None  # type: ignore[arg-type]
+    row: Row | None = queryset.visible_to(request.user).filter(pk=pk).first() if pk < 2**63 else None
     if row is None:
         raise Http404
     return row
