@@ -221,12 +221,14 @@ def _asked(client: Any, url: str) -> tuple[int, str]:
 def _statements(client: Any, url: str) -> Callable[[], Any]:
     """A call that asks the database for the page's messages and does nothing else."""
     from django.test import RequestFactory
+    from django.urls import resolve
 
     from dashboard.models import User
     from dashboard.views import inbox
     from dashboard.views.paging import page_of
 
     request = RequestFactory().get(url)
+    request.resolver_match = resolve("/inbox/")
     request.user = User.objects.get(pk=client.session["_auth_user_id"])
     assert request.user.visible_account_ids  # asked once, as a request does
     return lambda: page_of(inbox.found(request).for_list(), request.GET, inbox.SORTS)
