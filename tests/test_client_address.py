@@ -48,11 +48,11 @@ def test_by_default_nobody_is_believed(settings: Any) -> None:
 
 
 def test_the_web_process_leaves_the_header_alone(tmp_path: Any) -> None:
-    """uvicorn believes it of 127.0.0.1 unless told otherwise; Docker starts it by another command."""
+    """uvicorn believes it of 127.0.0.1 unless told otherwise."""
     from tests.production import ROOT
 
     assert "proxy_headers=False" in (ROOT / "anosim_dashboard" / "web.py").read_text()
-    assert "--no-proxy-headers" in (ROOT / "Dockerfile").read_text()
+    assert 'CMD ["python", "-m", "anosim_dashboard.web"]' in (ROOT / "Dockerfile").read_text()
 
 
 def test_addresses_that_one_household_has_are_one_place() -> None:
