@@ -228,7 +228,7 @@ def _statements(client: Any, url: str) -> Callable[[], Any]:
     from dashboard.views.paging import page_of
 
     request = RequestFactory().get(url)
-    request.resolver_match = resolve("/inbox/")
+    request.resolver_match, request.session = resolve("/inbox/"), client.session
     request.user = User.objects.get(pk=client.session["_auth_user_id"])
     assert request.user.visible_account_ids  # asked once, as a request does
     return lambda: page_of(inbox.found(request).for_list(), request.GET, inbox.SORTS)

@@ -95,7 +95,9 @@ FTS_SQL = (
 
 def _key(row: str) -> str:
     """The row number in the index: seconds since 1970 by spans, then the id. Newest first is from the end backwards."""
-    return f"(((CAST(strftime('%s', {row}.received_at) AS INTEGER) >> {SPAN_BITS}) << {ID_BITS}) | {row}.id)"
+    # Without the fraction of the second, which strftime rounds.
+    second = f"CAST(strftime('%s', substr({row}.received_at, 1, 19)) AS INTEGER)"
+    return f"((({second} >> {SPAN_BITS}) << {ID_BITS}) | {row}.id)"
 
 
 def _document(row: str) -> str:

@@ -253,6 +253,19 @@ def test_a_search_is_a_fixed_number_of_queries_by_index(
             assert sorts(statements) == []
 
 
+def test_the_last_instant_of_a_span_of_the_index_belongs_to_it(account: Account) -> None:
+    edge = datetime.fromtimestamp(1_700_000 * 2**10, UTC)
+    times = [edge - timedelta(microseconds=1), edge, edge - timedelta(days=20_000)]
+    last, first, early = (make_sms(make_booking(account), "edges", received_at=at).pk for at in times)
+    rows = Sms.objects.of_accounts([account.pk])
+    for typed in ("edge", "edg"):
+        assert [sms.pk for sms in first_rows(rows.matching(typed), ORDER, 5)] == [first, last, early]
+        before = rows.filter(received_at__lte=times[0]).matching(typed)
+        assert [sms.pk for sms in first_rows(before, ORDER, 5)] == [last, early]
+        after = rows.filter(received_at__gte=edge).matching(typed)
+        assert [sms.pk for sms in first_rows(after, ORDER, 5)] == [first]
+
+
 def test_a_search_goes_together_with_other_conditions(many: list[Sms]) -> None:
     ids = {sms.account_id for sms in many}
     rows = Sms.objects.of_accounts(ids).matching("needle")

@@ -112,7 +112,8 @@ def _rarest(trigrams: list[str], cursor: Any) -> str:
         " UNION ALL ".join(f"SELECT {at}, COUNT(*), MIN(rowid) FROM ({newest})" for at in range(len(some))),  # noqa: S608
         [match_of(each) for each in some],
     )
-    return some[min((count, oldest or 0, at) for at, count, oldest in cursor.fetchall())[2]]
+    place: int = min((count, oldest or 0, at) for at, count, oldest in cursor.fetchall())[2]
+    return some[place]
 
 
 def _span(moment: datetime) -> int:
