@@ -181,7 +181,7 @@ def test_chunks_leave_nothing_out_and_double_nothing_while_rows_arrive(
     booking = make_booking(account)
     same = timezone.now() - timedelta(hours=1)
     made = [make_sms(booking, f"m{at}", received_at=same).pk for at in range(23)]
-    response = page.post(f"{PATH}?sort={sort}")
+    response: Any = page.post(f"{PATH}?sort={sort}")
 
     async def read() -> str:
         content = b""
@@ -367,7 +367,7 @@ def test_a_right_that_ends_meanwhile_ends_the_file(
     booking = make_booking(account)
     for _ in range(20):
         make_sms(booking)
-    response = page.post(PATH)
+    response: Any = page.post(PATH)
 
     @exporting.sync_to_async
     def take_away() -> None:
