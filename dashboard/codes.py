@@ -203,7 +203,7 @@ class _Scorer:
         if last and re.search(r"[:=՝፦៖] ?$", self.message.clean[: candidate.start][-2:]):
             return 3.0 if len(candidate.code) >= 6 else 1.5
         valid = self.words["hint"].after(candidate.end)
-        if len(candidate.code) >= 5 and self._is_gap(candidate.end, valid, 12):
+        if len(candidate.code) >= 5 and self._is_gap(candidate.end, valid, 12) and right[:1] != ")":
             return 2.5
         sole = len(candidate.code) == 6 and len(self.begins) == 1 and self.words["sign_in"].starts
         return 1.5 if sole and not self.words["offer"].starts else 0.0
@@ -348,8 +348,11 @@ class _Scorer:
         if label is None or (code_after is not None and not self._boundaries(candidate.end, code_after)):
             return False  # "4821 is your account code"
         code_before = self.words["code"].before(candidate.start)
-        if code_before is not None and candidate.start - code_before <= 12:
+        near = code_before is not None and candidate.start - code_before <= 12
+        if near and not re.search(r"[,،，、]", self.message.clean[code_before : candidate.start]):
             return False
+        if any(self._has_own(kind, label) for kind in kinds if label in self.words[kind].starts):
+            return False  # "code 619350 card 8821"
         if self._is_gap(self.words["enter"].before(candidate.start), candidate.start, 12):
             return False
         others = [self.words[kind].after(candidate.end) for kind in ("sign_in", "enter")]
