@@ -156,6 +156,7 @@ class _Scorer:
         self.words = words
         self.stops = [match.start() for match in _SENTENCE_END.finditer(message.clean)]
         self.begins = [candidate.start for candidate in found if candidate.code.isdigit()]
+        self.ends = [candidate.end for candidate in found if candidate.code.isdigit()]
         self.alone = len(found) == 1 and _is_all(message.clean, found[0])
         self.offers = bool(words["offer"].starts) or "%" in message.clean
         self.is_about_access = any(words[kind].starts for kind in ("code", "sign_in", "secret", "hint"))
@@ -239,11 +240,19 @@ class _Scorer:
             lines = self.message.clean.count("\n", before, candidate.start)
             if not lines and self._boundaries(before, candidate.start):
                 best = min(best, 3.0)  # "Never tell anybody your code. Report fraud on 1930"
+            elif candidate.start - before > 4 and self._is_taken(kind, before):
+                best -= 1.5
         after = self.words[kind].after(candidate.end)
         if after is not None:
             gap = self._distance(candidate.end, after, 30) - 14  # "4821 is your": a few words are usual here
             best = max(best, _nearness(gap) - (2.0 if self._has_own(kind, after) else 0.5))
         return best
+
+    def _is_taken(self, kind: str, end: int) -> bool:
+        """Whether a number stands right before the word: "273055 kodu ile (44710)"."""
+        start = self.words[kind].starts[bisect_left(self.words[kind].ends, end)]
+        index = bisect_right(self.ends, start)
+        return index > 0 and start - self.ends[index - 1] <= 1
 
     def _has_own(self, kind: str, start: int) -> bool:
         """Whether a number follows the word at once: "contract 884120, PIN 92017" has its PIN."""
