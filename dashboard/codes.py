@@ -329,6 +329,11 @@ class _Scorer:
             label = number  # "your new customer number: 482913", but "to confirm your number: 482913"
         if label is None or label <= max(code or 0, sign_in or 0) or candidate.start - label > 28:
             return False  # "to verify order 12, 4821" against "to verify 4821"
+        if any(label <= other < candidate.start for other in self.begins):
+            return False  # "to sign contract 4471 enter 815504"
+        entered = self._is_gap(candidate.end, self.words["enter"].after(candidate.end), 9)
+        if (entered and candidate.start - label > 2) or (self.words["enter"].before(candidate.start) or 0) > label:
+            return False  # "sözleşmeyi imzalamak için 815504 girin"
         named = len(candidate.code) == 6 and _TWO_WORDS.fullmatch(self.message.clean[: candidate.start][:HEAD])
         if named and self.words["label"].starts[:1] != [0] and self._is_bare(candidate):
             return False  # "grubhub order 771332": who tells about an order says more than that
