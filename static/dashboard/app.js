@@ -88,6 +88,13 @@
     element.classList.toggle('warn', left > 90000 && left <= 300000);
     element.classList.toggle('end', left > 0 && left <= 90000);
     element.classList.toggle('over', left <= 0);
+    const entry = known.get(element);
+    // Its end is no news that anybody tells: ask what became of it. Not for what was over when the page came.
+    if (left > 0) entry.ran = true;
+    if (left > -1500 || !entry.ran) return;
+    entry.ran = false;
+    const panel = element.closest('[data-panel]');
+    if (panel) htmx.trigger(panel, 'nudge');
   }
 
   function paintStale(element) {

@@ -80,6 +80,24 @@ def test_the_countdown_turns_amber_then_red_then_stands(
         expect(page.locator("#ending [data-left]")).to_have_text("0:00")
 
 
+def test_a_countdown_that_ends_asks_once_what_became_of_it(visit: Visit) -> None:
+    visit.go_live("/")
+    # A panel of its own, which nothing else asks to look anew.
+    visit.page.evaluate("""() => {
+      const panel = document.createElement('div'), count = document.createElement('p');
+      panel.dataset.panel = '';
+      count.dataset.ends = new Date(Date.now() + 1200).toISOString();
+      panel.append(count);
+      panel.addEventListener('nudge', () => { panel.dataset.asked = Number(panel.dataset.asked || 0) + 1; });
+      document.querySelector('main').append(panel);
+    }""")
+    panel = visit.page.locator("main > [data-asked]")
+    expect(panel).to_have_attribute("data-asked", "1")
+    expect(panel.locator("p.over")).to_have_count(1)
+    visit.page.wait_for_timeout(2500)
+    expect(panel).to_have_attribute("data-asked", "1")
+
+
 def test_the_code_that_comes_stands_on_a_small_phone_without_scrolling_and_is_told_and_copied_by_a_key(
     open_visit: Opener, provider: Sandbox
 ) -> None:
