@@ -13,6 +13,8 @@ import pytest
 from playwright.sync_api import Browser, StorageState, expect, sync_playwright
 
 from dashboard.sandbox import Sandbox
+from dashboard.sandbox.records import Booking
+from tests.browser.listening import Listener, assign, by_end
 from tests.browser.visits import PASSWORD, PERSON, Visit
 from tests.stack import Stack
 
@@ -124,3 +126,28 @@ def open_visit(chromium: Browser, stack: Stack, session: StorageState) -> Iterat
 def visit(open_visit: Opener) -> Visit:
     """A signed-in person with one open page."""
     return open_visit()
+
+
+@pytest.fixture
+def listener(open_visit: Opener) -> Listener:
+    listener = Listener(open_visit, permissions=["notifications"])
+    listener.visit.go_live("/")
+    return listener
+
+
+@pytest.fixture
+def mine(listener: Listener, provider: Sandbox) -> Booking:
+    """A booking that is assigned to the person."""
+    booking = by_end(provider)[0]
+    assign(listener.visit, booking, "ada")
+    listener.visit.go_live("/")
+    return booking
+
+
+@pytest.fixture
+def foreign(listener: Listener, provider: Sandbox) -> Booking:
+    """One that is nobody's."""
+    booking = by_end(provider)[1]
+    assign(listener.visit, booking, "nobody")
+    listener.visit.go_live("/")
+    return booking
