@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -199,7 +200,10 @@ def test_a_choice_is_kept_for_the_person_and_told_with_the_next_answer(page: Cli
     assert asked(page)["about"] == "all"
     answer = page.post("/inbox/news/about/", {"about": "none"}, headers={"HX-Request": "true"})
     assert answer.status_code == 200
-    assert "Nothing" in answer.headers["HX-Trigger"]
+    event = json.loads(answer.headers["HX-Trigger"])
+    assert "Nothing" in event["toast"]["text"]
+    assert event["telling"]["about"] == "none"
+    assert abs(event["telling"]["after"] - milliseconds(timezone.now())) < 60_000
     viewer.refresh_from_db()
     assert viewer.notify_about == "none"
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest, JsonResponse
 from django.views.decorators.http import require_POST, require_safe
+from django_htmx.http import trigger_client_event
 
 from ..foreign_text import visible
 from ..models import Booking, Sms, User
@@ -68,7 +69,10 @@ def about(request: HttpRequest) -> HttpResponse:
     if chosen not in User.NotifyAbout.values:
         return HttpResponseBadRequest("Choose mine, all or none.", content_type="text/plain")
     User.objects.filter(pk=user.pk).update(notify_about=chosen)
-    return done(request, "/settings/", f"You are told of: {User.NotifyAbout(chosen).label}.")
+    response = done(request, "/settings/", f"You are told of: {User.NotifyAbout(chosen).label}.")
+    # For telling.js: from when on, to the millisecond.
+    after = round(datetime.now(UTC).timestamp() * 1000)
+    return trigger_client_event(response, "telling", {"about": chosen, "after": after})
 
 
 def _since(request: HttpRequest, now: datetime) -> datetime:

@@ -281,11 +281,8 @@
   });
   on('click', (event) => { if (event.target.closest('[data-telling] [data-try]')) tryOut(); });
   // Kept by the server: true here as soon as it is there.
-  on('htmx:afterRequest', ({ detail }) => {
-    const form = detail.elt.closest?.('form[data-about]');
-    if (form && detail.successful) setAbout(new FormData(form).get('about'), Date.parse(detail.xhr.getResponseHeader('Date')) || after);
-    else if (form) paint();
-  });
+  on('telling', ({ detail }) => setAbout(detail.about, detail.after));
+  on('htmx:afterRequest', ({ detail }) => { if (!detail.successful && detail.elt.matches?.('form[data-about]')) paint(); });
   on('htmx:afterSettle', paint);
   window.Notification && navigator.permissions?.query?.({ name: 'notifications' }).then((status) => { status.onchange = paint; }, () => {});
 
