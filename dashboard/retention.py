@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from . import audit
 from .live import topics
 from .models import Account, Sms
 
@@ -45,7 +46,12 @@ def blank_old_texts(account_id: int) -> int:
     while chunk := _next_chunk(account_id, end, last):
         last = chunk[-1]
         with transaction.atomic():
-            count += Sms.objects.filter(pk__in=[pk for _, pk in chunk]).blank(now)
+            blanked = Sms.objects.filter(pk__in=[pk for _, pk in chunk]).blank(now)
+            if not count:
+                # Once for a run, with the first of it: so nothing is blanked that is not on record.
+                told = {"received_before": end.isoformat(timespec="minutes"), "kept_days": account.sms_kept_days}
+                audit.by_machine("sms.blanked", account, told)
+            count += blanked
             topics.touch(account_id, topics.SMS, topics.BOOKINGS)
     Account.objects.filter(pk=account_id).update(retention_due_at=now + EVERY)
     return count

@@ -224,7 +224,7 @@ _KINDS = {
     word: kind
     for kind, words in {
         AuditEvent.Kind.PURCHASES: "purchase",
-        AuditEvent.Kind.BOOKINGS: "booking sms",
+        AuditEvent.Kind.BOOKINGS: "booking",
         AuditEvent.Kind.PEOPLE: "user membership member invite key keys account",
         AuditEvent.Kind.SIGN_IN: "sign_in sign_out session password second_factor recovery_code recovery_codes",
         AuditEvent.Kind.EXPORTS: "export",

@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
+from .. import audit
 from ..anosim import AnosimError, BadKey, Refused, TryLater, Unreadable
 from ..live import topics
 from ..models import Account, SyncState
@@ -122,6 +123,8 @@ def _count_failure(state: SyncState, error: AnosimError) -> None:
         return
     until = now + timedelta(seconds=seconds)
     mine.update(breaker_until=until)
+    if state.account.breaker_until is None:
+        audit.by_machine("sync.stopped", state.account, {"why": error.text, "seconds": seconds})
     SyncState.objects.filter(account_id=state.account_id, kind=Kind.BALANCE).update(due_at=until)
     topics.touch(state.account_id, topics.SYNC)
 
@@ -143,5 +146,6 @@ def _close_breaker(account: Account) -> None:
             moved |= same_key.update(key_ok=True, key_verdict="", key_checked_at=timezone.now()) > 0
         if account.breaker_until:
             schedule.read_all_now(account.pk)
+            audit.by_machine("sync.goes_on", account)
         if moved:
             topics.touch(account.pk, topics.SYNC)

@@ -18,7 +18,7 @@ from django.db import DatabaseError, connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
 from anosim_dashboard.environment import BadEnvironment, env, env_secret
-from dashboard import search_index
+from dashboard import audit, search_index
 from dashboard.models import Account, User
 from dashboard.sync import schedule
 from dashboard.sync.single import check_base_url
@@ -65,14 +65,12 @@ class Command(BaseCommand):
         user = User.objects.filter(username=name).first()
         if user is None:
             made = password or secrets.token_urlsafe(12)
-            User.objects.create_superuser(name, env("ADMIN_EMAIL"), made)
+            with transaction.atomic():
+                user = User.objects.create_superuser(name, env("ADMIN_EMAIL"), made)
+                audit.by_console("user.created", user, {"is_superuser": True})
             # What the operator chose is not repeated on a terminal or in a log.
             return name, "(with the password of ADMIN_PASSWORD)" if password else made
-        user.is_superuser = user.is_staff = user.is_active = True
-        user.email = env("ADMIN_EMAIL") or user.email
-        if password and not user.check_password(password):
-            user.set_password(password)
-        user.save()
+        _make_admin(user, password)
         return None
 
     def _accounts(self) -> bool:
@@ -102,15 +100,14 @@ class Command(BaseCommand):
                 account = Account(name=_free_name("ANOSIM"), from_environment=True)
             if account.pk and account.base_url == base_url and _same_key(account, key):
                 return
-            account.base_url, account.api_key = base_url, key
-            account.save()
+            _save_account(account, base_url, key)
 
     def _demo_account(self, url: str, key: str) -> None:
         account = Account.objects.filter(is_demo=True).first() or Account(name=_free_name(DEMO), is_demo=True)
         if account.pk and account.base_url == url and _same_key(account, key):
             return
-        account.base_url, account.api_key = url, key
-        account.save()
+        with transaction.atomic():
+            _save_account(account, url, key)
 
     def _static(self) -> None:
         """Collect and compress static files, unless they are those that were collected last."""
@@ -130,6 +127,31 @@ class Command(BaseCommand):
         except OSError as error:
             if not stamp.is_file() or stamp.read_text() != wanted:
                 raise BadEnvironment(f"{root} cannot be written ({error.strerror}).") from None
+
+
+def _make_admin(user: User, password: str) -> None:
+    """Who is there already becomes what the environment says, and the record tells what changed."""
+    was = (user.is_superuser, user.is_active)
+    user.is_superuser = user.is_staff = user.is_active = True
+    user.email = env("ADMIN_EMAIL") or user.email
+    new_password = bool(password) and not user.check_password(password)
+    if new_password:
+        user.set_password(password)
+    with transaction.atomic():
+        user.save()
+        if was != (True, True):
+            audit.by_console("user.changed", user, {"fields": ["is_active", "is_superuser"]})
+        if new_password:
+            audit.by_console("user.password_set", user)
+
+
+def _save_account(account: Account, base_url: str, key: str) -> None:
+    is_new, had_key = account.pk is None, bool(account.sealed_key)
+    account.base_url, account.api_key = base_url, key
+    account.save()
+    if is_new:
+        audit.by_console("account.created", account, {"base_url": base_url})
+    audit.by_console("key.replaced" if had_key else "key.set", account, {"ends": account.key_hint})
 
 
 def _same_key(account: Account, key: str) -> bool:
