@@ -46,7 +46,9 @@ def _note(request: HttpRequest, person: User, match: ResolverMatch, status: int)
             if lately.filter(action=ACTION, object_type=PAGE, object_id=name).exists():
                 return
             details = {"page": _path(match), "method": request.method, "status": status}
-            audit.note(request, ACTION, details, person=person, thing=(PAGE, name, _path(match)))
+            account_id = getattr(request, "denied_in", None)
+            thing = (PAGE, name, _path(match))
+            audit.note(request, ACTION, details, person=person, thing=thing, account_id=account_id)
     except DatabaseError as error:
         # The page for what went wrong must come even if the database is what is broken.
         logger.warning("a denied access was not noted (%s)", type(error).__name__)

@@ -17,7 +17,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.urls.resolvers import RoutePattern
 from django.utils import timezone
 
-from dashboard.models import Account, AlertChannel, AuditEvent, Invite, Purchase, User
+from dashboard.models import Account, AlertChannel, AuditEvent, Invite, Membership, Purchase, User
 from dashboard.views import export as exporting
 from dashboard.views.activity_words import TOLD
 
@@ -36,6 +36,7 @@ PERSONAL = {
     "news-about",
     "mfa_edit_webauthn",
     "test-channel",
+    "choose-account",
     "read",
     "read-all",
     "read-all-undo",
@@ -87,6 +88,9 @@ class World:
 
     def invite(self) -> tuple[Invite, str]:
         return Invite.make(invited_by=self.admin, account=self.account, role="operator", label="Nia")
+
+    def member(self) -> int:
+        return Membership.objects.get(user=self.operator).pk
 
     def channel(self) -> AlertChannel:
         channel = AlertChannel(user=self.admin, name="Hook")
@@ -186,6 +190,11 @@ CASES: dict[str, Case] = {
         "alerts.channel_removed",
         lambda world: world.post("remove-channel", pk=world.channel().pk),
     ),
+    "member": (
+        "membership.changed",
+        lambda world: world.post("member", {"role": "viewer", "daily_cap_usd": ""}, pk=world.member()),
+    ),
+    "remove-member": ("membership.taken", lambda world: world.post("remove-member", pk=world.member())),
     "invites": (
         "member.invited",
         lambda world: world.post("invites", {"account": world.account.pk, "role": "operator", "label": "Nia"}),

@@ -32,11 +32,16 @@ def test_what_belongs_to_others_is_404_and_on_record(client: Client, operator: A
     assert event.account_id is None
 
 
-def test_what_a_role_does_not_allow_is_403_and_on_record(client: Client, viewer: Any, account: Account) -> None:
+def test_what_a_role_does_not_allow_is_403_and_told_to_the_manager(
+    client: Client, viewer: Any, manager: Any, account: Account
+) -> None:
     booking = make_booking(account)
     client.force_login(viewer)
     assert client.post(f"/bookings/{booking.pk}/cancel/").status_code == 403
-    assert [event.details["status"] for event in denied()] == [403]
+    (event,) = denied()
+    assert (event.details["status"], event.account, event.role) == (403, account, "viewer")
+    client.force_login(manager)
+    assert "was denied" in client.get("/activity/").content.decode()
 
 
 def test_a_form_without_its_token_is_on_record(viewer: Any) -> None:

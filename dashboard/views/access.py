@@ -146,6 +146,8 @@ def _demand(request: HttpRequest, account_id: int, own: Callable[[], bool] | Non
         return
     if own is not None and may(request.user, rule, account_id, own=True) and own():
         return
+    # Whose managers read of it (denials.py): the person sees the account, but may not do this in it.
+    request.denied_in = account_id  # type: ignore[attr-defined]
     if rule in UNSEEN:
         raise Http404
     raise PermissionDenied

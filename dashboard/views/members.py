@@ -87,7 +87,8 @@ def member(request: HttpRequest, pk: int) -> HttpResponse:
             if not Membership.objects.filter(pk=pk, role=before["role"]).update(**form.cleaned_data):
                 return done(request, reverse("members"), OVERTAKEN, "bad")
             details = {field: [_plain(before[field]), _plain(form.cleaned_data[field])] for field in changed}
-            audit.record(request, "membership.changed", found, {"person": name, **details})
+            told = {"person": name, **details}
+            audit.note(request, "membership.changed", told, subject=found.user, account_id=found.account_id)
     return done(request, reverse("members"), f"Saved for {name}.")
 
 
@@ -103,7 +104,8 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
     with transaction.atomic():
         if not Membership.objects.filter(pk=pk, role=found.role).delete()[0]:
             return done(request, reverse("members"), OVERTAKEN, "bad")
-        audit.record(request, "membership.taken", found, {"person": name, "role": found.role})
+        told = {"person": name, "role": found.role}
+        audit.note(request, "membership.taken", told, subject=found.user, account_id=found.account_id)
     return done(request, reverse("members"), f"{name} is no member of {found.account.name} any more.")
 
 
