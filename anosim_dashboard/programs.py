@@ -16,6 +16,9 @@ from .children import Child
 from .environment import BadEnvironment, env, env_int, env_list, env_secret, load_dotenv
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+# What we sent and nobody acknowledged for so long ends the connection. A live stream sends at least every 15 seconds,
+# so a browser that vanished without a word (a laptop taken off the network) is noticed within 30.
+UNANSWERED_MS = 14_000
 
 
 @dataclass
@@ -121,6 +124,8 @@ def listen(host: str, port: int) -> socket.socket:
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; every connection has it from the listener
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNANSWERED_MS)
         listener.bind(address)
         listener.listen(1024)
     except OSError as error:

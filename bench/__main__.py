@@ -13,7 +13,7 @@ from typing import Any
 from .figures import BASE_DIR, Figure, row
 
 RESULTS = BASE_DIR / "test-results" / "bench.json"
-QUESTIONS = ("lifecycle", "pages", "browser", "streams", "freshness", "outages", "convergence")
+QUESTIONS = ("lifecycle", "pages", "browser", "streams", "fan_out", "freshness", "outages", "convergence")
 
 
 def main() -> int:

@@ -173,6 +173,7 @@ class Stack:
     def session(self) -> str:
         """The session key of the admin, signed in without the form."""
         if not self._session:
+            from django.conf import settings
             from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
             from django.contrib.sessions.backends.db import SessionStore
 
@@ -181,7 +182,7 @@ class Stack:
             user = User.objects.get(username="bench")
             store = SessionStore()
             store[SESSION_KEY] = str(user.pk)
-            store[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
+            store[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
             store[HASH_SESSION_KEY] = user.get_session_auth_hash()
             store.save()
             self._session = str(store.session_key)

@@ -1,0 +1,155 @@
+"""Five hundred open streams: how soon a nudge reaches all, what a stream costs, what is left when they are gone."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import re
+import threading
+import time
+from pathlib import Path
+
+from dashboard.sandbox import Sandbox
+
+from .figures import Report, main, percentile
+from .stack import Stack
+
+QUESTION = "Five hundred live streams: nudges, memory, database connections, clean-up"
+TOKEN = "bench-metrics-token"
+GONE_WITHIN = 30.0
+TOGETHER = 25  # opened at once, as when a team comes to work
+
+
+class Crowd:
+    """Many streams on an event loop of their own; notes when each nudge came to each of them (time.monotonic)."""
+
+    def __init__(self, stack: Stack, count: int) -> None:
+        self.arrivals: dict[int, list[float]] = {}
+        self._head = f"GET /live/ HTTP/1.1\r\nHost: 127.0.0.1:{stack.port}\r\nCookie: sessionid={stack.session}\r\n\r\n"
+        self._port = stack.port
+        self._writers: list[asyncio.StreamWriter] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        began = time.monotonic()
+        self._run(self._open(count))
+        self.opened_in = time.monotonic() - began
+
+    def _run(self, work: object) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(180)  # type: ignore[arg-type]
+
+    async def _open(self, count: int) -> None:
+        for start in range(0, count, TOGETHER):
+            await asyncio.gather(*(self._open_one() for _ in range(start, min(count, start + TOGETHER))))
+
+    async def _open_one(self) -> None:
+        synced = asyncio.Event()
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        writer.write(self._head.encode())
+        self._writers.append(writer)
+        self._tasks.add(self._loop.create_task(self._listen(reader, synced)))
+        await asyncio.wait_for(synced.wait(), 60)
+
+    async def _listen(self, reader: asyncio.StreamReader, synced: asyncio.Event) -> None:
+        with contextlib.suppress(OSError):
+            while line := await reader.readline():
+                if line.startswith(b"event: sync"):
+                    synced.set()
+                elif (found := re.match(rb'data: .*"t":"sms","v":(\d+)', line)) is not None:
+                    self.arrivals.setdefault(int(found[1]), []).append(time.monotonic())
+
+    def leave(self) -> None:
+        async def close() -> None:
+            for writer in self._writers:
+                writer.transport.abort()
+
+        self._run(close())
+
+    def end(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+
+def measure(report: Report, options: argparse.Namespace) -> None:
+    rounds = 10 if options.quick else options.rounds
+    environment = {"METRICS_TOKEN": TOKEN, "DATABASE_URL": os.environ.get("BENCH_DATABASE_URL", "")}
+    with Sandbox(seed=5) as sandbox, Stack(sandbox, environment=environment) as stack:
+        stack.use_django()
+        time.sleep(45)  # the backfill of the first start is over
+        stack.get("/inbox/")
+        before, connections = stack.pss()["web"], _connections(stack)
+        crowd = Crowd(stack, options.count)
+        report.add("seconds until all were open", crowd.opened_in, "s", n=options.count)
+        time.sleep(20)
+        memory = (stack.pss()["web"] - before) * 1e6 / 1024 / options.count
+        report.add("memory of a stream (web, PSS)", memory, "kB", 100)
+        report.add("database connections that idle streams hold", max(0, _connections(stack) - connections), "", 0)
+        _nudge(report, crowd, rounds, options.count)
+        crowd.leave()
+        report.add("seconds until all were forgotten", _until_forgotten(stack), "s", GONE_WITHIN)
+        crowd.end()
+
+
+def _nudge(report: Report, crowd: Crowd, rounds: int, count: int) -> None:
+    """Move the topic of the messages, as a worker does, and see when each stream hears of it."""
+    from django.db import transaction
+
+    from dashboard.live import topics
+    from dashboard.models import Account, TopicVersion
+
+    account = Account.objects.get()
+    delays: list[float] = []
+    lost = 0
+    for _ in range(rounds):
+        time.sleep(1.5)
+        sent = time.monotonic()
+        with transaction.atomic():
+            topics.touch(account.pk, topics.SMS)
+            version = TopicVersion.objects.get(account=account, topic=topics.SMS).version
+        time.sleep(1.5)
+        came = [at - sent for at in crowd.arrivals.get(version, [])]
+        if not came:  # an SMS of the sandbox came within the same window: its nudge stands for ours
+            continue
+        lost += count - len(came)
+        delays += came
+    report.add_series("nudge to a stream", [delay * 1000 for delay in delays], "ms")
+    report.add("nudge to a stream, p99", percentile([delay * 1000 for delay in delays], 99), "ms", 1000, n=len(delays))
+    report.add("nudges that did not come", lost, "", 0, n=len(delays))
+
+
+def _connections(stack: Stack) -> int:
+    """Database connections of the web process: open files of SQLite, backends of PostgreSQL."""
+    if url := os.environ.get("BENCH_DATABASE_URL"):
+        import psycopg
+
+        with psycopg.connect(url) as connection:
+            row = connection.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
+            found = row.fetchone()
+            return int(found[0]) if found else 0
+    files = Path(f"/proc/{stack.pids()['web']}/fd").iterdir()
+    return sum(file.resolve().name == "db.sqlite3" for file in files)
+
+
+def _until_forgotten(stack: Stack) -> float:
+    import urllib.request
+
+    began = time.monotonic()
+    asked = urllib.request.Request(f"{stack.url}/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
+    while time.monotonic() - began < 2 * GONE_WITHIN:
+        with urllib.request.urlopen(asked, timeout=10) as answer:
+            if "\nanosim_live_streams 0.0" in answer.read().decode():
+                return time.monotonic() - began
+        time.sleep(0.2)
+    return time.monotonic() - began
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--count", type=int, default=500, help="open streams (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=40, help="nudges (%(default)s)")
+
+
+if __name__ == "__main__":
+    main(QUESTION, measure, options)
