@@ -148,6 +148,17 @@ def test_the_note_of_a_booking_finds_its_messages(account: Account) -> None:
     assert found(account, "shop") == [noted[0].pk, noted[2].pk]
 
 
+def test_the_list_of_bookings_finds_notes_in_any_script_and_case(
+    client: Client, viewer: User, account: Account
+) -> None:
+    client.force_login(viewer)
+    booking = make_booking(account, note="Магазин Café")
+    make_booking(account, note="Other")
+    for typed in ("МАГАЗИН", "cafe", "газ"):
+        content = client.get("/bookings/", {"q": typed}).content.decode()
+        assert re.findall(r'id="booking-(\d+)"', content) == [str(booking.pk)]
+
+
 def test_a_word_of_very_many_notes_finds_all_their_messages(account: Account, monkeypatch: Any) -> None:
     monkeypatch.setattr("dashboard.models.sms.NOTED", 2)
     at = timezone.now()

@@ -15,6 +15,8 @@ from ..live import topics
 from ..local_time import Clock
 from ..models import Booking, Country
 from ..models.bookings import BookingQuerySet, labels_of
+from ..models.search import holding
+from ..search_form import wanted
 from ..wording import country_name
 from .access import accounts_in_view
 from .inbox import of_number
@@ -78,7 +80,9 @@ def _show(request: HttpRequest) -> str:
 def _matching(q: str) -> Q:
     """Part of a service, note or label, a number in any grouping, or the provider's id of the booking."""
     digits = re.sub(r"[\s+()/.-]", "", q)
-    words = Q(note__icontains=q) | Q(labels__icontains=q)
+    words = Q(labels__icontains=q)
+    if pieces := wanted(q):
+        words |= holding("note_search", pieces)
     if not (digits.isascii() and digits.isdecimal()):
         return words | Q(service__icontains=q)
     if q.startswith("+"):
