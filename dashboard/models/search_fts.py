@@ -18,10 +18,10 @@ from django.db.models.sql.where import AND, WhereNode
 from .search import FTS_ID, FTS_KEY, FTS_TABLE, ID_BITS, SPAN_BITS, Found, account_mark, founds, match_of
 
 # A trigram's newest messages are counted up to so many, to learn which trigrams are rare.
-COUNTED = 400
-TRIGRAMS = 24
+COUNTED = 100
+TRIGRAMS = 16
 # So many messages are read to see what they hold, found by so many characters around the rarest trigram.
-READ = 5000
+READ = 1000
 WIDTHS = (5, 8)
 
 
@@ -90,8 +90,8 @@ def _narrow(pieces: list[str], within: tuple[int, int], connection: Any) -> str:
     some = f'SELECT 1 FROM "{FTS_TABLE}" WHERE "{FTS_TABLE}" MATCH %s AND rowid BETWEEN %s AND %s LIMIT {READ}'  # noqa: S608
     with connection.cursor() as cursor:
         piece, at = places[_rarest(list(places), cursor)]
-        for width in WIDTHS:
-            match: str = match_of(_around(piece, at, width))
+        for part in dict.fromkeys(_around(piece, at, width) for width in WIDTHS):
+            match: str = match_of(part)
             cursor.execute(f"SELECT COUNT(*) FROM ({some})", [match, *within])  # noqa: S608
             if cursor.fetchone()[0] < READ:
                 return match
