@@ -117,6 +117,16 @@ def test_who_may_no_more_sees_nothing_more(operator: Any, account: Any, how: str
         assert client.post(f"/bookings/renewal/{account.pk}/", {"on": "1"}).status_code in (403, 404)
 
 
+def test_who_is_switched_off_and_on_again_signs_in_anew(operator: Any, admin: Any) -> None:
+    client, panel = signed_in("operator"), signed_in("admin")
+    path = f"/admin/dashboard/user/{operator.pk}/change/"
+    form = {"username": "operator", "memberships-TOTAL_FORMS": "0", "memberships-INITIAL_FORMS": "0"}
+    assert panel.post(path, form).status_code == 302
+    assert not User.objects.get(pk=operator.pk).is_active
+    assert panel.post(path, {**form, "is_active": "on"}).status_code == 302
+    assert client.get("/")["Location"].startswith(LOGIN)
+
+
 def test_the_list_costs_the_same_with_few_and_with_many(viewer: Any) -> None:
     here = signed_in()
     here.get(SECURITY)

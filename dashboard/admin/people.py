@@ -15,6 +15,7 @@ from django.http import HttpRequest, HttpResponse
 from .. import audit
 from ..local_time import zone_named
 from ..models import User
+from ..sign_in import sessions
 from .memberships import MembershipInline, RecordsMemberships
 
 # What a person may do is said by their memberships; a second system of rights would only seem to do something.
@@ -89,6 +90,9 @@ class PersonAdmin(RecordsMemberships, UserAdmin):
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         obj.is_staff = obj.is_superuser
         super().save_model(request, obj, form, change)
+        if not obj.is_active:
+            # Switched on again, they sign in anew.
+            sessions.end_sessions(obj)
         fields = [name for name in form.changed_data if "password" not in name]
         if not change:
             audit.record(request, "user.created", obj, {"is_superuser": obj.is_superuser})

@@ -5,12 +5,15 @@ is locked out for good. Counted are
 
 - tries at one person's password from places where they never signed in, from wherever they come;
 - tries at it from places where they did: an attacker elsewhere does not hold the owner up there;
-- tries from one address at anybody's, unless a cookie says that this very person has signed in with this browser.
+- tries from one address at anybody's.
 
-Each of the first two lets ten tries through in any fifteen minutes, so both let twenty. A try is counted before it is
-judged, in one short transaction: a thousand at once are no more than one after the other. A name that is nobody's is
-counted like a person's, so that waiting does not tell which names exist. The counters are in the database and not in
-Redis, which may be lost at any time, and with it the memory of an attack.
+A browser in which this very person has signed in before (a cookie says so) has two tries that wait for none of these:
+an attacker at the same address, or behind the same proxy, does not hold its owner up either. Then it is as any other.
+
+Each of the first two lets nine tries through in any fifteen minutes; with those of the browser that makes twenty. A
+try is counted before it is judged, in one short transaction: a thousand at once are no more than one after the other.
+A name that is nobody's is counted like a person's, so that waiting does not tell which names exist. The counters are in
+the database and not in Redis, which may be lost at any time, and with it the memory of an attack.
 """
 
 from __future__ import annotations
@@ -28,7 +31,8 @@ from django.utils.crypto import salted_hmac
 from ..client_address import address_of, network_of
 from ..models import GuessCount, KnownPlace, User
 
-FREE = 3  # wrong tries before the first wait
+FREE = 2  # wrong tries before the first wait
+FREE_OF_BROWSER = 2  # of the owner's own; then it counts as any other
 FREE_OF_ADDRESS = 20  # an office shares one address
 FIRST_WAIT = timedelta(seconds=5)  # doubles with each further one
 LONGEST_WAIT = timedelta(minutes=5)
@@ -81,6 +85,7 @@ def begin(request: HttpRequest, kind: str, person: User | None = None, name: str
 
 def remember_place(request: HttpRequest, response: HttpResponse, person: User) -> None:
     """After a sign-in: from here, and with this browser, the person is known."""
+    KnownPlace.objects.filter(user=person, last_at__lt=timezone.now() - PLACE_KNOWN).delete()
     if address := address_of(request):
         KnownPlace.objects.update_or_create(
             user=person, network=network_of(address), defaults={"last_at": timezone.now()}
@@ -104,15 +109,19 @@ def wait_after(failures: int, free: int) -> timedelta:
 
 def _keys(request: HttpRequest, kind: str, person: User | None, name: str) -> dict[str, int]:
     """The counters that the try belongs to, with the wrong tries that each lets pass without a wait."""
+    if person is not None and _cookie_of(request) == str(person.pk):
+        own = f"{kind} person {person.pk} own"
+        since = timezone.now() - FORGOTTEN
+        if not GuessCount.objects.filter(key=own, failures__gte=FREE_OF_BROWSER, updated_at__gt=since).exists():
+            return {own: FREE_OF_BROWSER}
     address = address_of(request)
     network = network_of(address) if address else ""
-    mine = person is not None and _cookie_of(request) == str(person.pk)
     if person is None:
         who = f"name {salted_hmac(COOKIE_SALT, name).hexdigest()[:32]} other"
     else:
-        who = f"person {person.pk} {'known' if mine or _is_known(person, network) else 'other'}"
+        who = f"person {person.pk} {'known' if _is_known(person, network) else 'other'}"
     # Over a socket file nobody has an address: one counter for all would shut all out.
-    return {f"{kind} {who}": FREE} | ({f"{kind} address {network}": FREE_OF_ADDRESS} if network and not mine else {})
+    return {f"{kind} {who}": FREE} | ({f"{kind} address {network}": FREE_OF_ADDRESS} if network else {})
 
 
 def _is_known(person: User, network: str) -> bool:
