@@ -266,16 +266,19 @@
     choose({ notify: permission === 'granted' });
   }
 
-  async function tryOut() {
+  async function sample() {
     silenced = !await play(choice.sound);
     if (silenced) toast(`There was no sound: ${BLOCKED}`, 'bad');
-    if (choice.notify && mayNotify()) notify('This is how an SMS is told', 'SMS for +49 1523 4477190', 'try', location.href);
     paint();
+  }
+  function tryOut() {
+    sample();
+    if (choice.notify && mayNotify()) notify('This is how an SMS is told', 'SMS for +49 1523 4477190', 'try', location.href);
   }
 
   on('change', ({ target }) => {
     if (!target.closest('[data-telling]')) return;
-    if (target.name === 'sound') { choose({ sound: target.value }); play(target.value); }
+    if (target.name === 'sound') { choose({ sound: target.value }); sample(); }
     else if (target.matches('[data-notify]')) switchNotify(target);
     else if (target.matches('[data-text]')) choose({ text: target.checked });
   });

@@ -20,6 +20,9 @@ window.Notification = class extends Notification {
   constructor(title, options) { super(title, options); window.told.push({ title, ...options }); window.latest = this; }
   static requestPermission() { window.asked++; return super.requestPermission(); }
 };
+window.badge = null;
+navigator.setAppBadge = async (count = 'dot') => { window.badge = count; };
+navigator.clearAppBadge = async () => { window.badge = null; };
 const start = OscillatorNode.prototype.start;
 OscillatorNode.prototype.start = function (...at) { window.tones++; return start.apply(this, at); };
 """

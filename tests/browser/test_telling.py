@@ -30,13 +30,16 @@ def test_a_tab_in_the_background_counts_mine_and_marks_others_until_it_is_looked
     provider.world.receive_sms(foreign.id, "For a colleague", "Bank")
     expect(page).to_have_title("● Overview · ANOSIM dashboard")
     assert icon(page) != plain
+    assert page.evaluate("window.badge") == "dot"
     provider.world.receive_sms(mine.id, "Code 118811", "Bank")
     expect(page).to_have_title("(1) Overview · ANOSIM dashboard")
     provider.world.receive_sms(mine.id, "Code 118812", "Bank")
     expect(page).to_have_title("(2) Overview · ANOSIM dashboard")
+    assert page.evaluate("window.badge") == 2
     see(page)
     expect(page).to_have_title("Overview · ANOSIM dashboard")
     assert icon(page) == plain
+    assert page.evaluate("window.badge") is None
     assert page.evaluate("[window.told.length, window.tones, window.asked]") == [0, 0, 0]
     assert listener.visit.faults() == []
 
@@ -120,6 +123,23 @@ def test_a_page_on_plain_http_says_why_it_cannot_notify_and_still_counts_and_sou
     assert page.evaluate("window.asked") == 0
     # Chromium says that a header of ours counts for nothing on such a page.
     assert [text for text in listener.visit.faults() if "Cross-Origin-Opener-Policy" not in text] == []
+
+
+def test_a_sound_that_the_browser_blocks_is_said_plainly(listener: Listener, provider: Sandbox) -> None:
+    page = listener.visit.page
+    # As in a browser that wants a click first.
+    page.evaluate("Object.defineProperty(AudioContext.prototype, 'state', { get: () => 'suspended' })")
+    listener.choose("All bookings", "Chime")
+    leave(page)
+    provider.world.receive_sms(by_end(provider)[1].id, "Unheard 131313", "Bank")
+    expect(page).to_have_title(re.compile(r"^\(1\) "))
+    page.wait_for_function("!document.querySelector('[data-heard]').hidden")
+    see(page)
+    expect(page.locator("#toasts")).to_contain_text("SMS came, but this browser lets the page make no sound before you")
+    page.get_by_role("button", name="Notifications").click()
+    page.get_by_role("button", name="Try it").click()
+    expect(page.locator("#toasts")).to_contain_text("There was no sound: this browser lets the page make no sound")
+    assert page.evaluate("window.tones") == 0
 
 
 def test_permission_is_asked_for_by_a_click_only_and_a_refusal_is_explained(open_visit: Opener) -> None:
