@@ -50,8 +50,8 @@ def test_the_samples_are_many_in_many_languages_and_of_both_kinds() -> None:
     with_code = [row for row in rows if row["kind"] == "positive"]
     assert all(bool(row["accept"]) == (row["kind"] == "positive") for row in rows)
     assert all(row["expected"] in row["accept"] for row in with_code)
-    assert len(with_code) >= 1400
-    assert len(rows) - len(with_code) >= 1000
+    assert len(with_code) >= 2000
+    assert len(rows) - len(with_code) >= 1200
     assert len({row["lang"] for row in with_code}) >= 100
 
 
