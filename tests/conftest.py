@@ -45,24 +45,20 @@ def django_db_modify_db_settings() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _emptying_is_allowed(django_db_setup: None) -> Iterator[None]:
+def _emptying_is_allowed() -> Iterator[None]:
     """A test that commits empties the tables afterwards, which the guard of the audit events refuses: it is put away
     first, and comes back by itself (post_migrate). PostgreSQL's TRUNCATE needs no such thing."""
-    from django.db import connection
+    from django.db.backends.sqlite3.operations import DatabaseOperations
 
     from dashboard import audit_guard
 
-    if connection.vendor != "sqlite":
-        yield
-        return
-    operations = type(connection.ops)
-    empty = operations.sql_flush
+    empty = DatabaseOperations.sql_flush
 
     def sql_flush(self: Any, *args: Any, **kwargs: Any) -> list[str]:
         return [*audit_guard.drop_statements("sqlite"), *empty(self, *args, **kwargs)]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(operations, "sql_flush", sql_flush)
+        patch.setattr(DatabaseOperations, "sql_flush", sql_flush)
         yield
 
 
