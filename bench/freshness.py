@@ -6,7 +6,10 @@ Also the memory of the whole stack after that work, with the two pages open.
 from __future__ import annotations
 
 import argparse
+import os
 import random
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -40,9 +43,10 @@ WATCH = """(mark) => {
 
 
 def measure(report: Report, options: argparse.Namespace) -> None:
-    with Sandbox(seed=3, faults=LATENCY) as sandbox, Stack(sandbox) as stack, browser() as chromium:
+    with Sandbox(seed=3, faults=LATENCY) as sandbox, _stack(sandbox, options.stored) as stack, browser() as chromium:
         stack.use_django()
         _wait_until_read(sandbox)
+        report.remark(f"{options.stored:,} SMS of an archive were stored beside")
         pages: dict[str, Page] = {}
         for name, path in PAGES.items():
             pages[name] = signed_in(chromium, stack).new_page()
@@ -63,13 +67,28 @@ def measure(report: Report, options: argparse.Namespace) -> None:
         report.add("memory of the whole stack (PSS)", sum(parts.values()), "MB", 260, spread=spread)
 
 
+def _stack(sandbox: Sandbox, stored: int) -> Stack:
+    """The stack, not started yet, over a database with so many messages of another account, which is paused."""
+    stack = Stack(sandbox)
+    if stored:
+        environment = {**os.environ, "DATA_DIR": str(stack.data_dir), "DATABASE_URL": ""}
+        pause = (
+            "import django; django.setup(); from dashboard.models import Account; Account.objects.update(enabled=False)"
+        )
+        environment["DJANGO_SETTINGS_MODULE"] = "anosim_dashboard.settings"
+        subprocess.run([sys.executable, "-m", "bench.fill", "--sms", str(stored)], env=environment, check=True)
+        subprocess.run([sys.executable, "-c", pause], env=environment, check=True)
+    return stack
+
+
 def _wait_until_read(sandbox: Sandbox) -> None:
     """Until the history is stored, so that the backfill is over."""
     from dashboard.models import Booking, Sms
 
+    mine = Sms.objects.filter(account__from_environment=True)
     end = time.monotonic() + 120
     while time.monotonic() < end:
-        if Sms.objects.count() >= len(sandbox.world.sms) and not Booking.objects.all().sms_wanted().exists():
+        if mine.count() >= len(sandbox.world.sms) and not Booking.objects.all().sms_wanted().exists():
             return
         time.sleep(0.5)
 
@@ -96,6 +115,7 @@ def _seen(page: Page, number: int, sent: float) -> float:
 
 def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--count", type=int, default=60, help="messages (%(default)s)")
+    parser.add_argument("--stored", type=int, default=0, help="messages in the archive before it starts (%(default)s)")
 
 
 if __name__ == "__main__":
