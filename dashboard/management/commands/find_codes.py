@@ -67,7 +67,10 @@ class Command(BaseCommand):
             self._bar(total)
 
     def _bar(self, total: int) -> None:
-        if sys.stdout.isatty():
+        if not sys.stdout.isatty():
+            if self.read % (100 * BATCH) == 0:
+                self.stdout.write(f"{self.read}/{total}")
+        else:
             filled = 24 * self.read // max(total, self.read)
             bar = "█" * filled + "·" * (24 - filled)
             end = "\n" if self.read >= total else ""
