@@ -48,7 +48,7 @@ def django_db_modify_db_settings() -> None:
 def _emptying_is_allowed() -> Iterator[None]:
     """A test that commits empties the tables afterwards, which the guard of the audit events refuses: it is put away
     first, and comes back by itself (post_migrate). PostgreSQL's TRUNCATE needs no such thing."""
-    from django.db.backends.sqlite3.operations import DatabaseOperations
+    from django.db.backends.sqlite3.base import DatabaseOperations
 
     from dashboard import audit_guard
 
