@@ -56,7 +56,10 @@ def clear() -> None:
     search_index.drop(connection)
     with connection.cursor() as cursor:
         cursor.execute("UPDATE dashboard_booking SET newest_sms_id = NULL")
-        for name in ("sms", "booking", "order", "balancereading", "country", "syncstate", "topicversion", "account"):
+        for name in (
+            *("readexception", "readmark", "sms", "booking", "order", "balancereading"),
+            *("country", "syncstate", "topicversion", "account"),
+        ):
             cursor.execute(f"DELETE FROM dashboard_{name}")
 
 

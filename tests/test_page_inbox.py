@@ -8,6 +8,7 @@ from html import unescape
 from typing import Any
 
 import pytest
+from django.http import QueryDict
 from django.test import Client
 from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
@@ -15,9 +16,10 @@ from hypothesis import strategies as st
 
 from dashboard.local_time import Clock
 from dashboard.models import Account, Sms, User
+from dashboard.views.inbox import FILTERS
 from dashboard.views.rows import sms_rows
 
-from .factories import make_account, make_booking, make_sms
+from .factories import make_account, make_booking, make_order, make_purchase, make_sms
 from .query_plans import sorts, statements_of, whole_reads
 
 # Session, person, accounts seen, versions, marks, services, messages, which are read, accounts, sync rows.
@@ -42,7 +44,7 @@ def test_a_message_is_shown_with_number_sender_text_and_code(page: Client, accou
     assert "+420 734 118 902" in content
     assert 'data-copy="+420734118902"' in content
     assert "flags.svg#cz" in content
-    assert "<bdi>Google</bdi>" in content
+    assert "<bdi>Google</bdi><small>WhatsApp</small>" in content
     assert "G-482913 is your Google verification code." in content
     assert 'data-copy="482913"' in content
     assert "<b>482<i></i>913</b>" in content
@@ -123,7 +125,7 @@ def test_the_url_narrows_the_list(page: Client, three: dict[str, Sms], query: st
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.dictionaries(
-        st.sampled_from(["q", "account", "number", "service", "sender", "code", "from", "to", "sort", "after"]),
+        st.sampled_from([*FILTERS, "sort", "after", "before", "down"]),
         st.text(max_size=30),
     )
 )
@@ -153,9 +155,127 @@ def test_fifty_stand_on_a_page_and_the_rest_behind_it(page: Client, account: Acc
     assert shown(page.get("/inbox/?sort=oldest")) == made[::-1][:50]
 
 
+def cursor_of(response: Any) -> str:
+    """The place after which the next older rows come."""
+    link = unescape(re.search(r'href="/inbox/\?([^"]*)" rel="next"', response.content.decode()).group(1))  # type: ignore[union-attr]
+    return QueryDict(link)["after"]
+
+
+def test_a_list_that_was_scrolled_holds_all_rows_down_to_the_same_place(
+    page: Client, account: Account, monkeypatch: Any
+) -> None:
+    booking = make_booking(account)
+    now = timezone.now()
+    # Several of a second, as of one read.
+    made = [make_sms(booking, received_at=now - timedelta(seconds=at // 7)).pk for at in range(160)]
+    order = [pk for _, pk in sorted(Sms.objects.values_list("received_at", "pk"), reverse=True)]
+    assert set(made) == set(order)
+    first = cursor_of(page.get("/inbox/"))
+    second = cursor_of(page.get(f"/inbox/?after={first}"))
+    fresh = make_sms(booking, received_at=now + timedelta(seconds=1)).pk
+    live = page.get(f"/panels/inbox/?down={first}")
+    assert shown(live) == [fresh, *order[:50]]
+    assert "data-down" in live.content.decode()
+    assert f"down={first}" in live.content.decode()
+    assert cursor_of(live) == first
+    assert shown(page.get(f"/panels/inbox/?after={first}&down={second}")) == order[50:100]
+    # One who looks at the oldest first has other places.
+    assert "data-down" not in page.get(f"/panels/inbox/?down={first}&sort=oldest").content.decode()
+    monkeypatch.setattr("dashboard.views.paging.WINDOW", 50)
+    too_much = page.get(f"/panels/inbox/?down={first}")
+    assert shown(too_much) == [fresh, *order[:49]]
+    assert "data-down" not in too_much.content.decode()
+
+
+@pytest.fixture
+def own(account: Account, foreign_account: Account, viewer: User, three: dict[str, Sms]) -> dict[str, Any]:
+    """The booking of "mid" is looked after by the viewer, that of the others was bought by them; one is foreign."""
+    assigned, bought = three["mid"].booking, three["old"].booking
+    assert assigned
+    assert bought
+    assigned.assignee = viewer
+    assigned.save()
+    bought.order = make_order(account)
+    bought.save()
+    make_purchase(account, viewer, order=bought.order, status="done")
+    foreign = make_booking(foreign_account, assignee=viewer)
+    make_sms(foreign, "Your code is 482913 too")
+    make_sms(make_booking(account), "Your code is 482913 for nobody")
+    return {"assigned": assigned.pk, "bought": bought.pk, "foreign": foreign.pk}
+
+
+@pytest.mark.parametrize("few", [20_000, 0])
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("mine=1", {"old", "mid", "new"}),
+        ("mine=1&code=1", {"old"}),
+        ("mine=1&q=482913", {"old"}),
+        ("mine=1&unread=1", {"mid", "new"}),
+        ("unread=1&q=off", {"new"}),
+        ("unread=1&q=482913&mine=1", set()),
+        ("booking={assigned}", {"mid"}),
+        ("booking={bought}&q=482913", {"old"}),
+        ("booking={bought}&unread=1", {"new"}),
+        ("booking={assigned}&mine=1", {"mid"}),
+        ("booking={foreign}", set()),
+        ("booking=99999999999", set()),
+        ("mine=0&unread=no&booking=", None),
+        ("booking=x", None),
+    ],
+)
+def test_own_messages_unread_ones_and_those_of_a_booking(
+    page: Client, three: dict[str, Sms], own: dict[str, Any], monkeypatch: Any, query: str, expected: Any, few: int
+) -> None:
+    # Whether few are looked up or many walked.
+    monkeypatch.setattr("dashboard.views.inbox_scope.FEW", few)
+    monkeypatch.setattr("dashboard.reading.FEW", few)
+    monkeypatch.setattr("dashboard.reading.COUNTED", 1)
+    page.post("/inbox/read/", {"id": [three["old"].pk]})
+    found = shown(page.get(f"/inbox/?{query.format(**own)}"))
+    assert len(found) == len(set(found))
+    if expected is None:
+        assert len(found) == 4
+    else:
+        assert set(found) == {three[name].pk for name in expected}
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ("from=yesterday", "The date under “From” cannot be read, so it was left out."),
+        ("to=2026-13-45", "The date under “To” cannot be read, so it was left out."),
+        ("from=2026-03-03&to=2026-03-02", "The time ends before it begins: no SMS can match."),
+        ("booking=first", "The booking cannot be read, so it was left out."),
+        ("booking={foreign}", "There is no such booking in your accounts."),
+        ("booking=123456789", "There is no such booking in your accounts."),
+        ("account=999", "That account is not among yours: this is from all of yours."),
+        ("after=nonsense", "That place in the list cannot be found: this is its beginning."),
+    ],
+)
+def test_what_cannot_be_read_is_said(
+    page: Client, account: Account, own: dict[str, Any], query: str, sentence: str
+) -> None:
+    for path in ("/inbox/", "/panels/inbox/"):
+        assert sentence in page.get(f"{path}?{query.format(**own)}").content.decode()
+    assert 'class="note"' not in page.get(f"/inbox/?account={account.pk}&from=2026-03-02").content.decode()
+
+
+def test_a_set_filter_is_taken_away_by_its_chip(page: Client, account: Account, own: dict[str, Any]) -> None:
+    content = page.get(f"/inbox/?booking={own['assigned']}&sender=%22x&unread=1&down=1").content.decode()
+    chips = re.findall(r'<a class="chip" href="([^"]*)">.*?<span>(\w+)</span> <b>([^<]*)</b>', content)
+    assert [(unescape(url), name, text) for url, name, text in chips] == [
+        ("/inbox/?sender=%22x&unread=1", "Booking", "+49 1523 4477190"),
+        (f"/inbox/?booking={own['assigned']}&unread=1", "Sender", "&quot;x"),
+    ]
+    assert f'name="booking" value="{own["assigned"]}"' in content
+
+
 def test_an_empty_inbox_says_what_to_do(page: Client) -> None:
     assert "No SMS yet" in page.get("/inbox/").content.decode()
     assert "No SMS matches" in page.get("/inbox/?q=x").content.decode()
+    assert "All read" in page.get("/inbox/?unread=1").content.decode()
+    assert "No SMS of yours" in page.get("/inbox/?mine=1").content.decode()
 
 
 HOSTILE = [
