@@ -12,7 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from dashboard import reading
-from dashboard.models import Account, Membership, ReadException, ReadMark, Sms, User
+from dashboard.models import Account, Booking, Membership, ReadException, ReadMark, Sms, User
 from dashboard.models.reading import read_states, settled_id
 
 from .factories import make_account, make_booking, make_sms
@@ -130,7 +130,7 @@ def test_a_page_that_is_read_writes_nothing(page: Client, account: Account) -> N
     make_sms(booking)
     for path in ("/", "/inbox/", "/inbox/?unread=1", f"/bookings/{booking.pk}/", "/panels/inbox/", "/panels/shell/"):
         statements = statements_of(page, path)
-        assert [sql for sql in statements if not sql.startswith(("SELECT", "SAVEPOINT", "RELEASE"))] == []
+        assert [sql for sql in statements if re.match("INSERT|UPDATE|DELETE", sql)] == []
 
 
 def test_everything_is_marked_by_one_row(page: Client, account: Account, viewer: User) -> None:
@@ -260,8 +260,7 @@ def test_no_filter_reads_a_table_whole(
         if each != account:
             each.memberships.create(user=viewer, role="viewer")
         ids = sms_of(each, 80)
-        booking = Sms.objects.get(pk=ids[0]).booking
-        assert booking
+        booking = Booking.objects.get(sms=ids[0])
         booking.assignee = viewer
         booking.save()
     mark(page, *ids[::2])

@@ -97,7 +97,8 @@ def page_of(queryset: QuerySet[Any], query: QueryDict, sorts: tuple[Sort, ...], 
 
 
 def _window(queryset: QuerySet[Any], sort: Sort, query: QueryDict, after: tuple[Any, ...] | None) -> Page | None:
-    down = None if query.get("before") else _read_cursor(queryset.model, sort, query.get("down", ""))
+    place = query.get("down", "")
+    down = None if query.get("before") else _read_cursor(queryset.model, sort, place)
     if down is None:
         return None
     within = _beyond(_beyond(queryset, sort, after, False), sort, down, True, inclusive=True)
@@ -105,10 +106,10 @@ def _window(queryset: QuerySet[Any], sort: Sort, query: QueryDict, after: tuple[
     if len(rows) > WINDOW:
         return None
     older = without(query, *CURSORS)
-    older["after"] = query["down"]
+    older["after"] = place
     newer = _link(query, "before", sort, rows[0]) if after is not None and rows else ""
     first = _query_text(without(query, *CURSORS)) if after is not None else ""
-    return Page(rows, sort, (sort,), newer=newer, older=_query_text(older), first=first, down=query["down"])
+    return Page(rows, sort, (sort,), newer=newer, older=_query_text(older), first=first, down=place)
 
 
 def sort_of(query: QueryDict, sorts: tuple[Sort, ...]) -> Sort:
