@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Container
 from datetime import datetime, timedelta
 from typing import Any, Self
 
@@ -61,6 +62,19 @@ class BookingQuerySet(AccountQuerySet["Booking"]):
         return super().update(**values)
 
     update.alters_data = True  # type: ignore[attr-defined]
+
+    def own_of(self, user_id: int, account_ids: Container[int], limit: int) -> dict[int, int] | None:
+        """The same bookings in these accounts: how many messages each has, by id; None for more than `limit`.
+
+        Of a person, not of an account: so it costs what the person has, whatever the account holds. One query.
+        """
+        bought = Order.objects.filter(purchases__requested_by=user_id).values("pk")
+        columns = "pk", "account_id", "sms_count"
+        assigned = self.filter(assignee=user_id).values_list(*columns)
+        found = list(assigned.union(self.filter(order__in=bought).values_list(*columns), all=True)[: limit + 1])
+        if len(found) > limit:
+            return None
+        return {pk: count for pk, account, count in found if account in account_ids}
 
     def sms_wanted(self) -> Self:
         """Bookings whose own SMS list is to be read, the longest wanted first, of these the running ones first."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from django.db.models import Exists, OuterRef
 from django.http import HttpRequest
 
 from ..models import Booking, Sms
 from ..models.sms import SmsQuerySet
 from ..reading import FEW, unread_rows
 from .access import accounts_in_view
-from .paging import first_rows
 from .parameters import text_of, whole_of
 from .unread import states_in_view
 
@@ -44,13 +44,12 @@ def booking_of(request: HttpRequest) -> Booking | None:
 
 
 def _of_person(request: HttpRequest, rows: SmsQuerySet | None) -> SmsQuerySet:
-    bookings = Booking.objects.of_accounts(accounts_in_view(request)).of_person(request.user.pk or 0)
-    newest = first_rows(bookings.values_list("pk", "sms_count"), ("-remote_id",), OWN + 1)
-    if len(newest) <= OWN and sum(count for _, count in newest) <= FEW:
-        every = _few(request) if rows is None else rows
-        return every.filter(booking__in=[pk for pk, _ in newest])
-    rows = Sms.objects.of_accounts(accounts_in_view(request)) if rows is None else rows
-    return rows.filter(booking__in=bookings.values("pk"))
+    user, in_view = request.user.pk or 0, accounts_in_view(request)
+    own = Booking.objects.own_of(user, in_view, OWN)
+    if own is not None and sum(own.values()) <= FEW:
+        return (_few(request) if rows is None else rows).filter(booking__in=list(own))
+    rows = Sms.objects.of_accounts(in_view) if rows is None else rows
+    return rows.filter(Exists(Booking.objects.of_accounts(in_view).of_person(user).filter(pk=OuterRef("booking"))))
 
 
 def _few(request: HttpRequest) -> SmsQuerySet:
