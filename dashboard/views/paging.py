@@ -56,6 +56,8 @@ class Page:
     first: str = ""
     # The place that the page reaches down to, empty when it is a page of the usual size.
     down: str = ""
+    # The place of the last row, also where none is older: what `down` takes. Empty without rows.
+    end: str = ""
 
     @property
     def is_first(self) -> bool:
@@ -93,6 +95,7 @@ def page_of(queryset: QuerySet[Any], query: QueryDict, sorts: tuple[Sort, ...], 
         newer=_link(query, "before", sort, rows[0]) if cursor is not None and rows else "",
         older=_link(query, "after", sort, rows[-1]) if rows and (backwards or more) else "",
         first=_query_text(without(query, *CURSORS)) if cursor is not None else "",
+        end=_cursor(sort, rows[-1]) if rows else "",
     )
 
 
@@ -109,7 +112,7 @@ def _window(queryset: QuerySet[Any], sort: Sort, query: QueryDict, after: tuple[
     older["after"] = place
     newer = _link(query, "before", sort, rows[0]) if after is not None and rows else ""
     first = _query_text(without(query, *CURSORS)) if after is not None else ""
-    return Page(rows, sort, (sort,), newer=newer, older=_query_text(older), first=first, down=place)
+    return Page(rows, sort, (sort,), newer=newer, older=_query_text(older), first=first, down=place, end=place)
 
 
 def sort_of(query: QueryDict, sorts: tuple[Sort, ...]) -> Sort:
@@ -222,12 +225,16 @@ def _query_text(query: QueryDict) -> str:
 
 def _link(query: QueryDict, name: str, sort: Sort, row: Any) -> str:
     copy = without(query, *CURSORS)
+    copy[name] = _cursor(sort, row)
+    return _query_text(copy)
+
+
+def _cursor(sort: Sort, row: Any) -> str:
     values = (getattr(row, field) for field in sort.fields)
     texts = [value.isoformat() if isinstance(value, datetime) else str(value) for value in values]
     tie = getattr(row, sort.tie)
     cursor = json.dumps([sort.key, *texts, tie if sort.tie == "id" else str(tie)]).encode()
-    copy[name] = base64.urlsafe_b64encode(cursor).decode().rstrip("=")
-    return _query_text(copy)
+    return base64.urlsafe_b64encode(cursor).decode().rstrip("=")
 
 
 def _read_cursor(model: type[Model], sort: Sort, text: str) -> tuple[Any, ...] | None:

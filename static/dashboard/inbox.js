@@ -13,7 +13,8 @@
   // --- further rows
 
   const placeIn = (link) => new URLSearchParams(new URL(link.href).search).get('after');
-  const lastLink = () => $$('.pager a[rel=next]').at(-1);
+  const lastLink = () => $('.pager a[rel=next]', more().children.length ? more() : panel());
+  let end = ''; // the place of the last row below the live part
   const address = (places) => {
     const query = new URLSearchParams(location.search);
     for (const name of ['after', 'down']) if (places[name]) query.set(name, places[name]);
@@ -47,6 +48,7 @@
       }
       $$('.smslist', more()).at(-1).append(...rows);
     }
+    end = $('#inbox-panel', found).dataset.end || end; // an empty page has none
     $('.pager', more())?.remove();
     more().append($('.pager', found) || '');
   }
@@ -79,14 +81,15 @@
 
   function drop() {
     busy = null;
+    end = '';
     more().replaceChildren();
   }
 
   async function reread() {
-    const end = lastLink(), start = $('.pager a[rel=next]', panel());
-    if (!more().children.length || !start) return;
+    const start = $('.pager a[rel=next]', panel());
+    if (!end || !start) return;
     try {
-      const found = await fragment({ after: placeIn(start), down: end && more().contains(end) ? placeIn(end) : '' });
+      const found = await fragment({ after: placeIn(start), down: end });
       hold();
       more().replaceChildren();
       append(found);
@@ -124,7 +127,7 @@
   on('htmx:afterSwap', (event) => {
     const asker = event.detail.requestConfig?.elt;
     // Another list than before, or more came at once than the live part holds.
-    if (asker?.matches?.('form[data-filter]') || (more().children.length && !panel().hasAttribute('data-down'))) drop();
+    if (asker?.matches?.('form[data-filter]') || (asker?.id === 'inbox-panel' && !panel().hasAttribute('data-down'))) drop();
     keep();
     watch();
   });
@@ -136,10 +139,8 @@
 
   const name = () => `place ${location.pathname}${location.search}`;
   window.addEventListener('pagehide', () => {
-    const end = lastLink(), focus = document.activeElement?.closest?.('[data-row]')?.id;
-    const down = end && more().contains(end) ? placeIn(end) : '';
-    const whole = Boolean(more().children.length) && !end;
-    try { sessionStorage.setItem(name(), JSON.stringify({ y: scrollY, rows: inSight(), focus, down, whole })); } catch { /* then it starts at the top */ }
+    const focus = document.activeElement?.closest?.('[data-row]')?.id;
+    try { sessionStorage.setItem(name(), JSON.stringify({ y: scrollY, rows: inSight(), focus, down: end })); } catch { /* then it starts at the top */ }
   });
 
   async function comeBack() {

@@ -84,7 +84,7 @@ def test_older_rows_come_by_themselves_each_once_and_in_order(visit: Visit) -> N
             break
     ids = [row.get_attribute("id") for row in page.locator(ROWS).all()]
     times = page.evaluate(f"[...document.querySelectorAll('{ROWS} time')].map((each) => each.dateTime)")
-    assert len(ids) > 150
+    assert len(ids) >= 100
     assert len(ids) == len(set(ids))
     assert times == sorted(times, reverse=True)
     heads = [head.inner_text() for head in page.locator(".day").all()]
@@ -99,6 +99,9 @@ def test_back_from_a_booking_leads_to_the_same_rows_place_and_focus(visit: Visit
     link = page.locator("#inbox-more a[data-open][href^='/bookings/']").nth(6)
     row = str(link.evaluate("(link) => link.closest('[data-row]').id"))
     link.focus()
+    # As a click does it, which scrolls a link that the header covers into sight first.
+    link.scroll_into_view_if_needed()
+    link.hover()
     top = page.evaluate(PLACE, row)
     count = page.locator(ROWS).count()
     link.click()
