@@ -249,7 +249,7 @@ def test_own_messages_unread_ones_and_those_of_a_booking(
         ("booking=first", "The booking cannot be read, so it was left out."),
         ("booking={foreign}", "There is no such booking in your accounts."),
         ("booking=123456789", "There is no such booking in your accounts."),
-        ("account=999", "That account is not among yours: this is from all of yours."),
+        ("account=999", "That account is not among yours, so it was left out."),
         ("after=nonsense", "That place in the list cannot be found: this is its beginning."),
     ],
 )

@@ -16,10 +16,10 @@
   const lastLink = () => $('.pager a[rel=next]', more().children.length ? more() : panel());
   let end = ''; // the place of the last row below the live part
   const address = (places) => {
-    const query = new URLSearchParams(location.search);
-    for (const name of ['after', 'down']) if (places[name]) query.set(name, places[name]);
-    if (places.after) query.delete('before');
-    return `/panels/inbox/?${query}`;
+    const url = new URL(panel().getAttribute('hx-get'), location.href);
+    for (const each of ['after', 'before', 'down', 'v']) url.searchParams.delete(each);
+    for (const [each, place] of Object.entries(places)) url.searchParams.set(each, place);
+    return url.pathname + url.search;
   };
 
   function reach(down) {
