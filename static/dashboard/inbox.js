@@ -103,12 +103,14 @@
 
   let held = [], focused = null;
   const bar = () => $('.top')?.getBoundingClientRect().bottom || 0;
-  const inSight = () => $$('[data-row]').map((row) => [row.id, row.getBoundingClientRect()])
+  const focusedRow = () => document.activeElement?.closest?.('[data-row]');
+  // Rows and where they stand, that with the focus first: it is what is looked at.
+  const inSight = () => [focusedRow(), ...$$('[data-row]')].filter(Boolean).map((row) => [row.id, row.getBoundingClientRect()])
     .filter(([, box]) => box.bottom > bar() && box.top < innerHeight).map(([id, box]) => [id, box.top]);
 
   function hold() {
     held = scrollY > TOP ? inSight() : [];
-    const row = document.activeElement?.closest?.('[data-row]');
+    const row = focusedRow();
     focused = row && { id: row.id, at: $$('[data-row]').indexOf(row), what: ['data-open', 'data-code', 'data-mark'].find((name) => document.activeElement.hasAttribute(name)) };
   }
   function putBack(places) {
@@ -139,7 +141,7 @@
 
   const name = () => `place ${location.pathname}${location.search}`;
   window.addEventListener('pagehide', () => {
-    const focus = document.activeElement?.closest?.('[data-row]')?.id;
+    const focus = focusedRow()?.id;
     try { sessionStorage.setItem(name(), JSON.stringify({ y: scrollY, rows: inSight(), focus, down: end })); } catch { /* then it starts at the top */ }
   });
 
