@@ -48,17 +48,18 @@ def django_db_modify_db_settings() -> None:
 def _emptying_is_allowed() -> Iterator[None]:
     """A test that commits empties the tables afterwards, which the guard of the audit events refuses: it is put away
     first, and comes back by itself (post_migrate). PostgreSQL's TRUNCATE needs no such thing."""
-    from django.db.backends.sqlite3.base import DatabaseOperations
+    from django.db.backends.sqlite3.base import DatabaseWrapper
 
     from dashboard import audit_guard
 
-    empty = DatabaseOperations.sql_flush
+    operations = DatabaseWrapper.ops_class
+    empty = operations.sql_flush
 
     def sql_flush(self: Any, *args: Any, **kwargs: Any) -> list[str]:
         return [*audit_guard.drop_statements("sqlite"), *empty(self, *args, **kwargs)]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(DatabaseOperations, "sql_flush", sql_flush)
+        patch.setattr(operations, "sql_flush", sql_flush)
         yield
 
 
