@@ -34,6 +34,8 @@ PAGES = (
     ("SIM cards", "/sim-cards/", False),
     ("activity", "/activity/", False),
     ("status", "/status/", False),
+    ("members", "/members/", False),
+    ("invites", "/invites/", False),
     ("settings", "/settings/", False),
     ("security", "/settings/security/", False),
     ("a new password", "/settings/security/password/", False),
