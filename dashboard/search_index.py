@@ -19,6 +19,7 @@ from .search_form import document_of
 
 SMS = "dashboard_sms"
 GIN = "dashboard_sms_search_gin"
+NOTES_GIN = "dashboard_booking_note_gin"
 # Tables with documents, as their models define them: table, column, what it is made of, where it is cut.
 DOCUMENTS: tuple[tuple[str, str, tuple[str, ...], int | None], ...] = (
     (SMS, "search_text", ("text", "sender", "number"), None),
@@ -46,8 +47,9 @@ def _is_made(connection: BaseDatabaseWrapper) -> bool:
             marks = ", ".join(["%s"] * len(wanted))
             cursor.execute(f"SELECT COUNT(*) FROM sqlite_master WHERE sql IN ({marks})", wanted)
             return bool(cursor.fetchone()[0] == len(wanted))
-        cursor.execute("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)", [GIN])
-        return bool(cursor.fetchone() == (True,))
+        known = "SELECT COUNT(*) FROM pg_index WHERE indisvalid AND indexrelid IN (to_regclass(%s), to_regclass(%s))"
+        cursor.execute(known, [GIN, NOTES_GIN])
+        return bool(cursor.fetchone() == (2,))
 
 
 def _has_column(connection: BaseDatabaseWrapper) -> bool:
@@ -133,7 +135,7 @@ def drop(connection: BaseDatabaseWrapper) -> None:
     """Take index and triggers away, for whoever writes very many rows at once; `ensure` brings them back."""
     with connection.cursor() as cursor:
         if connection.vendor != "sqlite":
-            cursor.execute(f"DROP INDEX IF EXISTS {GIN}")
+            cursor.execute(f"DROP INDEX IF EXISTS {GIN}, {NOTES_GIN}")
             return
         for name in TRIGGERS:
             cursor.execute(f"DROP TRIGGER IF EXISTS {name}")
@@ -163,11 +165,15 @@ def _make_gin(connection: BaseDatabaseWrapper) -> None:
     """
     with connection.cursor() as cursor:
         cursor.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
-        cursor.execute(f"ALTER TABLE {SMS} ALTER COLUMN search_text SET STATISTICS 1000")
+        cursor.execute(f"ALTER TABLE {SMS} ALTER COLUMN search_text SET STATISTICS 300")
         drop(connection)
         cursor.execute(
             f"CREATE INDEX {GIN} ON {SMS} USING gin (search_text gin_trgm_ops) WITH (gin_pending_list_limit = 256)"
         )
+        cursor.execute(
+            f"CREATE INDEX {NOTES_GIN} ON dashboard_booking USING gin (note_search gin_trgm_ops) "
+            "WHERE NOT (note_search = '')"
+        )
         # What the filter by sender compares: without it the planner takes any sender for a rare one.
         cursor.execute(f"CREATE STATISTICS IF NOT EXISTS {SMS}_sender ON (UPPER(sender)) FROM {SMS}")
-        cursor.execute(f"ANALYZE {SMS}")
+        cursor.execute(f"ANALYZE {SMS}, dashboard_booking")
