@@ -17,7 +17,7 @@ from dashboard.models import Account, Invite, Membership, User
 from .factories import make_booking, make_order, make_product, make_purchase
 
 WRITES = re.compile(r"\s*(INSERT|UPDATE|DELETE|REPLACE)", re.IGNORECASE)
-# The session has a life of its own; that somebody was refused is on record, and the record is live.
+# The session has a life of its own; what a person did is on record, and the record is live.
 APART = ("django_session", "dashboard_audit", "dashboard_topicversion")
 # A parameter in a route: "<int:pk>", "(?P<url>.*)".
 PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>|\(\?P<(\w+)>[^)]*\)")

@@ -43,8 +43,9 @@ def cast(admin: User, manager: User, operator: User, viewer: User, stranger: Use
 
 
 @pytest.fixture(autouse=True)
-def _no_queue(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is enqueued: what a view writes is what counts here."""
+def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is enqueued, and refusals are not noted (test_denials.py): what a view writes is what counts here."""
+    monkeypatch.setattr("dashboard.denials._note", lambda *_: None)
     for module in ("acting", "catalog", "ordering"):
         monkeypatch.setattr(f"dashboard.views.{module}.enqueue", lambda *_, **__: True)
 
