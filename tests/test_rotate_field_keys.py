@@ -11,7 +11,7 @@ from django.test import override_settings
 
 from dashboard import encryption
 from dashboard.management.commands import rotate_field_keys
-from dashboard.models import Account
+from dashboard.models import Account, AlertChannel, User
 
 from .factories import make_account
 
@@ -40,6 +40,20 @@ def test_afterwards_the_old_key_is_not_needed(db: None) -> None:
         "2 secrets resealed.",
     ]
     assert KEY not in said
+
+
+def test_alerts_still_find_their_way_with_the_new_key_alone(db: None) -> None:
+    address = "json://hooks.example.org/hidden-password"
+    with override_settings(FIELD_KEYS=["old"]):
+        channel = AlertChannel(user=User.objects.create_user("ada"), name="Our chat")
+        channel.address = address
+        channel.save()
+    with override_settings(FIELD_KEYS=["new", "old"]):
+        said = rotate()
+    with override_settings(FIELD_KEYS=["new"]):
+        assert AlertChannel.objects.get(pk=channel.pk).address == address
+    assert "Alert channel Our chat of ada: address sealed with the newest key." in said
+    assert "hidden-password" not in said
 
 
 def test_nothing_else_of_the_account_is_touched(db: None) -> None:

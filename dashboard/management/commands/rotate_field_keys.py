@@ -12,7 +12,7 @@ from django.db.models import Model
 
 from dashboard import audit, encryption
 from dashboard.audit_check import chain_name
-from dashboard.models import Account, AuditHead
+from dashboard.models import Account, AlertChannel, AuditHead
 
 # Each sealed column and what it holds, as people call it.
 COLUMNS = {"sealed_key": "API key", "sealed_fingerprint_key": "fingerprint key"}
@@ -84,6 +84,8 @@ def _secrets() -> Iterator[tuple[Model, str, str, str]]:
             yield account, column, account.name, words
     for head in AuditHead.objects.order_by("chain").only("pk"):
         yield head, "sealed_key", f"Audit events, {chain_name(head.chain)}", "key of the chain"
+    for channel in AlertChannel.objects.select_related("user").only("pk", "name", "user__username"):
+        yield channel, "sealed_address", f"Alert channel {channel.name} of {channel.user.username}", "address"
 
 
 def _reseal(row: Model, column: str) -> bool:
