@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import itertools
 import os
 import re
 import threading
 import time
-from pathlib import Path
 
 from dashboard.sandbox import Sandbox
 
@@ -19,6 +19,7 @@ from .stack import Stack
 QUESTION = "Five hundred live streams: nudges, memory, database connections, clean-up"
 TOKEN = "bench-metrics-token"
 GONE_WITHIN = 30.0
+OF_A_PERSON = 10
 TOGETHER = 25  # opened at once, as when a team comes to work
 
 
@@ -27,7 +28,10 @@ class Crowd:
 
     def __init__(self, stack: Stack, count: int) -> None:
         self.arrivals: dict[int, list[float]] = {}
-        self._head = f"GET /live/ HTTP/1.1\r\nHost: 127.0.0.1:{stack.port}\r\nCookie: sessionid={stack.session}\r\n\r\n"
+        # A person may have a hundred streams at the most.
+        sessions = [stack.session_of(f"bench {number}") for number in range(max(1, count // OF_A_PERSON))]
+        line = f"GET /live/ HTTP/1.1\r\nHost: 127.0.0.1:{stack.port}\r\nCookie: sessionid="
+        self._heads = itertools.cycle([f"{line}{session}\r\n\r\n".encode() for session in sessions])
         self._port = stack.port
         self._writers: list[asyncio.StreamWriter] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -48,7 +52,7 @@ class Crowd:
     async def _open_one(self) -> None:
         synced = asyncio.Event()
         reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
-        writer.write(self._head.encode())
+        writer.write(next(self._heads))
         self._writers.append(writer)
         self._tasks.add(self._loop.create_task(self._listen(reader, synced)))
         await asyncio.wait_for(synced.wait(), 60)
@@ -80,13 +84,15 @@ def measure(report: Report, options: argparse.Namespace) -> None:
         stack.use_django()
         time.sleep(45)  # the backfill of the first start is over
         stack.get("/inbox/")
-        before, connections = stack.pss()["web"], _connections(stack)
+        before, connections = stack.pss()["web"], _connections()
         crowd = Crowd(stack, options.count)
         report.add("seconds until all were open", crowd.opened_in, "s", n=options.count)
         time.sleep(20)
         memory = (stack.pss()["web"] - before) * 1e6 / 1024 / options.count
         report.add("memory of a stream (web, PSS)", memory, "kB", 100)
-        report.add("database connections that idle streams hold", max(0, _connections(stack) - connections), "", 0)
+        if connections is not None:
+            held = max(0, (_connections() or 0) - connections)
+            report.add("database connections that idle streams hold", held, "", 0)
         _nudge(report, crowd, rounds, options.count)
         crowd.leave()
         report.add("seconds until all were forgotten", _until_forgotten(stack), "s", GONE_WITHIN)
@@ -120,17 +126,17 @@ def _nudge(report: Report, crowd: Crowd, rounds: int, count: int) -> None:
     report.add("nudges that did not come", lost, "", 0, n=len(delays))
 
 
-def _connections(stack: Stack) -> int:
-    """Database connections of the web process: open files of SQLite, backends of PostgreSQL."""
-    if url := os.environ.get("BENCH_DATABASE_URL"):
-        import psycopg
+def _connections() -> int | None:
+    """Connections that PostgreSQL has open; None on SQLite, whose open files tell nothing of it."""
+    url = os.environ.get("BENCH_DATABASE_URL")
+    if not url:
+        return None
+    import psycopg
 
-        with psycopg.connect(url) as connection:
-            row = connection.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
-            found = row.fetchone()
-            return int(found[0]) if found else 0
-    files = Path(f"/proc/{stack.pids()['web']}/fd").iterdir()
-    return sum(file.resolve().name == "db.sqlite3" for file in files)
+    with psycopg.connect(url) as connection:
+        query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        row = connection.execute(query).fetchone()
+        return int(row[0]) if row else 0
 
 
 def _until_forgotten(stack: Stack) -> float:
