@@ -20,6 +20,10 @@ _WORD_LIKE = re.compile(r"[a-z]{3}\d+")  # web3, sha256
 _UNSPEAKABLE = re.compile(r"[b-df-hj-np-tv-xz]{5,8}|(?=[a-z]{6,8}$)[b-df-hj-np-tv-xz]*[aeiouy][b-df-hj-np-tv-xz]*")
 
 
+# "您的验证码是385014,5分钟内有效": a comma that ends a clause, as no decimal has a Han character after it.
+_CLAUSE = re.compile(r"(?<![\d.,])(\d{2,4}[- ]\d{2,4}|\d{4,8}),(?=\d{1,2} ?[\u4e00-\u9fff])")
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     clean: str  # ASCII digits, plain spaces and dashes, nothing invisible
@@ -83,7 +87,7 @@ _FOLD = _CharacterTable(_fold_character)
 
 
 def read(text: str) -> Message:
-    clean = unicodedata.normalize("NFC", text).translate(_CLEAN)
+    clean = _CLAUSE.sub(r"\1，", unicodedata.normalize("NFC", text).translate(_CLEAN))
     return Message(clean, clean.translate(_FOLD))
 
 
