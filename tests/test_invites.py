@@ -73,6 +73,13 @@ def test_who_joins_is_signed_in_with_role_and_cap(client: Client, by_manager: Cl
     assert joined.details == {"person": "newcomer", "role": "operator"}
 
 
+def test_who_joins_may_give_an_address_for_a_forgotten_password(
+    client: Client, by_manager: Client, account: Account
+) -> None:
+    assert client.post(invite(by_manager, account), {**PERSON, "email": "nia@example.org"}).status_code == 303
+    assert User.objects.get(username="newcomer").email == "nia@example.org"
+
+
 def test_a_link_works_once(client: Client, by_manager: Client, account: Account) -> None:
     path = invite(by_manager, account)
     client.post(path, PERSON)
@@ -196,6 +203,7 @@ def test_who_is_a_member_gains_by_an_invite_and_never_loses(
         ({"password2": "other"}, "password"),
         ({"password1": "12345", "password2": "12345"}, "too short"),
         ({"username": "a b<script>"}, "valid username"),
+        ({"email": "nowhere<script>"}, "valid email address"),
     ],
 )
 def test_what_is_wrong_is_said_and_the_link_still_works(

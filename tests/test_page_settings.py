@@ -36,6 +36,37 @@ def test_the_theme_of_the_device_follows_what_is_saved(page: Client) -> None:
     assert 'data-theme="dark"' in page.get("/settings/").content.decode()
 
 
+def test_the_address_for_a_forgotten_password_is_changed_with_a_fresh_proof_only(
+    page: Client, viewer: User, confirmed: Any
+) -> None:
+    values = {**CHOICES, "email": "ada@example.org"}
+    assert page.post("/settings/", values)["Location"].startswith("/accounts/confirm/")
+    viewer.refresh_from_db()
+    assert (viewer.email, viewer.first_name) == ("", "")
+
+    confirmed(page)
+    page.post("/settings/", values)
+    viewer.refresh_from_db()
+    assert (viewer.email, viewer.first_name) == ("ada@example.org", "Ada")
+    details = AuditEvent.objects.get(action="user.own_settings").details
+    assert "email" in details["fields"]
+    assert "example.org" not in str(details)
+
+    confirmed(page, seconds_ago=3600)
+    assert page.post("/settings/", {**values, "first_name": "Augusta"})["Location"] == "/settings/"
+
+
+def test_an_address_that_is_none_is_refused_in_words(page: Client, viewer: User, confirmed: Any) -> None:
+    confirmed(page)
+    response = page.post("/settings/", {**CHOICES, "email": '"><script>alert(1)</script>'})
+    assert response.status_code == 422
+    content = response.content.decode()
+    assert 'id="email-error"' in content
+    assert "<script>alert" not in content
+    viewer.refresh_from_db()
+    assert viewer.email == ""
+
+
 def test_rights_cannot_be_saved_along(page: Client, viewer: User) -> None:
     page.post("/settings/", {**CHOICES, "is_superuser": "on", "username": "root"})
     viewer.refresh_from_db()

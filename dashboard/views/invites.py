@@ -68,11 +68,11 @@ class InviteForm(forms.Form):
 
 
 class JoinForm(BaseUserCreationForm):
-    """Name and password of a new person."""
+    """Name and password of a new person, and where a link goes should they forget it."""
 
     class Meta:
         model = User
-        fields = ("username", "first_name", "last_name")
+        fields = ("username", "first_name", "last_name", "email")
 
     def clean_username(self) -> str:
         name: str = self.cleaned_data["username"]

@@ -1,4 +1,5 @@
-"""What people choose for themselves: name, time zone, theme, what they are told of. For everybody who is signed in."""
+"""What people choose for themselves: name, mail address, time zone, theme, what they are told of. For everybody who is
+signed in."""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ from django.views.decorators.http import require_http_methods
 from .. import audit
 from ..local_time import zone_named
 from ..models import User
+from ..sign_in.fresh import confirm_then_go_on, fresh
 from .answering import done
 from .channels import rows_of
 
@@ -26,7 +28,7 @@ THEME_COOKIE_AGE = 365 * 86_400
 class PersonalForm(forms.ModelForm):
     class Meta:
         model = User
-        fields = ("first_name", "last_name", "time_zone", "theme")
+        fields = ("first_name", "last_name", "email", "time_zone", "theme")
 
     def clean_time_zone(self) -> str:
         name: str = self.cleaned_data["time_zone"]
@@ -43,6 +45,9 @@ def personal(request: HttpRequest) -> HttpResponse:
     if request.method != "POST" or not form.is_valid():
         context = {"form": form, "zones": zones(), "themes": User.Theme.choices, "channels": rows_of(request)}
         return render(request, "dashboard/settings.html", context, status=422 if form.errors else 200)
+    # Where the link for a forgotten password goes: whoever finds an open page must not have it sent to themselves.
+    if "email" in form.changed_data and not fresh(request):
+        return confirm_then_go_on(request)
     _save(request, form)
     response = done(request, reverse("settings"), "Saved.")
     _remember_theme(request, response, user.theme)
