@@ -48,8 +48,7 @@ def move(
     old = purchase.status
     if new not in ALLOWED.get(old, frozenset()):
         raise ValueError(f"A purchase does not go from {old} to {new}.")
-    now = timezone.now()
-    values |= {"status": new, "status_at": now, "words": words[:400]}
+    values |= {"status": new, "status_at": timezone.now(), "words": words[:400]}
     mine = Purchase.objects.filter(pk=purchase.pk, status=old, attempt=purchase.attempt, **(only_if or {}))
     with transaction.atomic(durable=True):
         # Everybody takes the account first (as intents.queue and sync.runs do), so nobody waits in a ring.
@@ -57,16 +56,7 @@ def move(
         if mine.update(**values) != 1:
             purchase.refresh_from_db(fields=["status", "attempt"])
             return False
-        attempt = values.get("attempt", purchase.attempt)
-        PurchaseStep.objects.create(
-            purchase=purchase, at=now, old=old, new=new, attempt=attempt, words=words[:400], by=by
-        )
-        if inside is not None:
-            inside()
-        if by is None:
-            # What a person did is noted by `inside`, which knows from where.
-            audit.by_machine(f"purchase.{new}", purchase, _told(old, attempt, words, values))
-        topics.touch(purchase.account_id, topics.PURCHASES)
+        _note(purchase, old, values, by, inside)
         reach(f"{old}>{new}:before-commit")
     reach(f"{old}>{new}:after-commit")
     for name, value in values.items():
@@ -74,8 +64,24 @@ def move(
     return True
 
 
+def _note(
+    purchase: Purchase, old: str, values: dict[str, Any], by: User | None, inside: Callable[[], Any] | None
+) -> None:
+    """Write the step of a move that came about, put it on record, and tell the open pages."""
+    new, words, attempt = values["status"], values["words"], values.get("attempt", purchase.attempt)
+    PurchaseStep.objects.create(
+        purchase=purchase, at=values["status_at"], old=old, new=new, attempt=attempt, words=words, by=by
+    )
+    if inside is not None:
+        inside()
+    if by is None:
+        # What a person did is noted by `inside`, which knows from where.
+        audit.by_machine(f"purchase.{new}", purchase, _told(old, attempt, words, values))
+    topics.touch(purchase.account_id, topics.PURCHASES)
+
+
 def _told(old: str, attempt: int, words: str, values: dict[str, Any]) -> dict[str, Any]:
     """What the record keeps of a move: the step, and what it cost."""
     charged = values.get("charged_usd")
     cost = {} if charged is None else {"charged_usd": str(charged)}
-    return {"from": old, "attempt": attempt, "words": words[:400]} | cost
+    return {"from": old, "attempt": attempt, "words": words} | cost
