@@ -160,15 +160,20 @@ def test_a_right_taken_while_the_worker_looks_still_stops_the_call(
     assert sold(sandbox) == []
 
 
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("take", [disable, remove, lower])
-def test_a_change_of_who_lost_the_right_is_not_made(sandbox: Sandbox, take: Take) -> None:
+def renewal_asked(sandbox: Sandbox) -> tuple[BookingChange, User]:
+    """A switch of the renewal that waits, asked for by who looks after the booking."""
     shop = open_shop(sandbox)
     buyer = make_buyer(shop)
     booking, _ = rental(shop, sandbox)
     Booking.objects.filter(pk=booking.pk).update(assignee=buyer)
     booking.refresh_from_db()
-    change = changing.queue(buyer, shop, "renewal_on", booking)
+    return changing.queue(buyer, shop, "renewal_on", booking), buyer
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("take", [disable, remove, lower])
+def test_a_change_of_who_lost_the_right_is_not_made(sandbox: Sandbox, take: Take) -> None:
+    change, buyer = renewal_asked(sandbox)
     take(buyer)
     assert changing.apply(change.pk) == "refused"
     change.refresh_from_db()
@@ -178,12 +183,7 @@ def test_a_change_of_who_lost_the_right_is_not_made(sandbox: Sandbox, take: Take
 
 @pytest.mark.django_db(transaction=True)
 def test_a_renewal_of_who_no_longer_looks_after_the_booking_is_not_switched(sandbox: Sandbox) -> None:
-    shop = open_shop(sandbox)
-    buyer = make_buyer(shop)
-    booking, _ = rental(shop, sandbox)
-    Booking.objects.filter(pk=booking.pk).update(assignee=buyer)
-    booking.refresh_from_db()
-    change = changing.queue(buyer, shop, "renewal_on", booking)
-    Booking.objects.filter(pk=booking.pk).update(assignee=None)
+    change, _ = renewal_asked(sandbox)
+    Booking.objects.update(assignee=None)
     assert changing.apply(change.pk) == "refused"
     assert not any(call["method"] == "PATCH" for call in sandbox.calls)
