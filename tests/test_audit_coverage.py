@@ -17,7 +17,8 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.urls.resolvers import RoutePattern
 from django.utils import timezone
 
-from dashboard.models import Account, AlertChannel, AuditEvent, Invite, Membership, Purchase, User
+from dashboard import audit
+from dashboard.models import Account, AlertChannel, AuditEvent, Invite, Membership, Purchase, SyncState, User
 from dashboard.views import export as exporting
 from dashboard.views.activity_words import TOLD
 
@@ -75,6 +76,7 @@ class World:
         self.ended = make_booking(account, service="Kleinanzeigen", ends_at=now - timedelta(minutes=1))
         self.rental = make_booking(account, **rental, **week, auto_renewal=False, ends_at=now + timedelta(days=6))
         make_sms(self.rental)
+        self.states = make_sync_states(account)
 
     def post(self, name: str, values: dict[str, Any] | None = None, **kwargs: Any) -> Any:
         return self.client.post(reverse(name, kwargs=kwargs), values or {})
@@ -170,8 +172,7 @@ def _change_account(world: World) -> Any:
 
 
 def _sync_now(world: World) -> Any:
-    states = make_sync_states(world.account)
-    values = {"action": "sync_now", "_selected_action": [states[0].pk]}
+    values = {"action": "sync_now", "_selected_action": [world.states[0].pk]}
     return world.client.post("/admin/dashboard/syncstate/", values)
 
 
@@ -276,6 +277,21 @@ def test_what_changes_something_leaves_an_event_of_who_did_it(
     assert AuditEvent.objects.filter(action=action).count() == before + 1
     assert event is not None
     assert event.user_name in ("admin", "operator", "newcomer")
+
+
+@pytest.mark.parametrize(
+    "name", ["admin:auth_user_password_change", "admin:dashboard_syncstate_changelist", "read-now"]
+)
+def test_what_cannot_be_put_on_record_is_not_done(world: World, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: Any, **kwargs: Any) -> None:
+        raise OSError("no record")
+
+    monkeypatch.setattr(audit, "_write", broken)
+    world.client.raise_request_exception = False
+    assert CASES[name][1](world).status_code == 500
+    assert not SyncState.objects.filter(due_at__lte=timezone.now()).exists()
+    world.operator.refresh_from_db()
+    assert world.operator.check_password("operator-password")
 
 
 def test_every_address_that_takes_a_form_is_a_case_or_a_person_s_own(

@@ -10,6 +10,7 @@ from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.forms import UserChangeForm, UserCreationForm
 from django.contrib.auth.models import Group
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 
 from .. import audit
@@ -100,6 +101,7 @@ class PersonAdmin(RecordsMemberships, UserAdmin):
             values = {name: getattr(obj, name) for name in ("is_active", "is_superuser") if name in fields}
             audit.record(request, "user.changed", obj, {"fields": fields, **values})
 
+    @transaction.atomic
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
         response: HttpResponse = super().user_change_password(request, id, form_url)
         person = self.get_object(request, id)

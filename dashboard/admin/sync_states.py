@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from django.contrib import admin, messages
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -29,9 +30,10 @@ class SyncStateAdmin(ReadOnlyAdmin):
             kinds.setdefault(account_id, []).append(kind)
         for account in Account.objects.filter(pk__in=kinds).order_by("pk"):
             states = SyncState.objects.filter(account=account, kind__in=kinds[account.pk], reading=False)
-            states.update(due_at=timezone.now())
-            audit.record(request, "sync.read_now", account, {"kinds": sorted(kinds[account.pk])})
-            topics.touch(account.pk, topics.SYNC)
+            with transaction.atomic():
+                states.update(due_at=timezone.now())
+                audit.record(request, "sync.read_now", account, {"kinds": sorted(kinds[account.pk])})
+                topics.touch(account.pk, topics.SYNC)
         count = sum(map(len, kinds.values()))
         if count:
             self.message_user(request, f"{count} being read now.", messages.SUCCESS)

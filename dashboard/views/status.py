@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import messages
+from django.db import transaction
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -87,9 +88,10 @@ def read_now(request: HttpRequest, pk: int) -> HttpResponse:
         messages.error(request, f"{account.name} has no API key, so nothing can be read. Put one in in Admin.")
     else:
         schedule.ensure_states()
-        schedule.read_all_now(account.pk)
-        audit.record(request, "sync.read_now", account)
-        topics.touch(account.pk, topics.SYNC)
+        with transaction.atomic():
+            schedule.read_all_now(account.pk)
+            audit.record(request, "sync.read_now", account)
+            topics.touch(account.pk, topics.SYNC)
         messages.success(request, f"{account.name} is being read now.")
     return HttpResponseRedirect(reverse("status"))
 
