@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
@@ -12,11 +13,12 @@ from typing import Any
 
 import pytest
 from django.core import mail
-from django.test import Client
+from django.test import Client, override_settings
 from django.utils import timezone
 
 from dashboard import tasks
 from dashboard.alerts import keeping, telling
+from dashboard.alerts.reach import OutOfBounds, is_outside, outside_only
 from dashboard.models import (
     Account,
     Alert,
@@ -43,7 +45,10 @@ class Webhook(ThreadingHTTPServer):
 
     @property
     def address(self) -> str:
-        return f"json://user:hidden-password@127.0.0.1:{self.server_port}/alerts"
+        return self.at("127.0.0.1")
+
+    def at(self, host: str) -> str:
+        return f"json://user:hidden-password@{host}:{self.server_port}/alerts"
 
 
 class _Taker(BaseHTTPRequestHandler):
@@ -250,6 +255,53 @@ def test_the_status_page_lists_what_is_open_and_what_was_over_lately(
 # --- the channels
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "2130706433", "own-network.example.com", "[::ffff:127.0.0.1]"])
+def test_no_spelling_and_no_name_leads_into_our_own_network(
+    viewer: User, webhook: Webhook, settings: Any, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    resolved = socket.getaddrinfo
+
+    def resolve(name: Any, *args: Any, **kwargs: Any) -> Any:
+        """A name server as an attacker keeps one."""
+        return resolved("127.0.0.1" if name == "own-network.example.com" else name, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    settings.ALERTS_TO_PRIVATE_NETWORKS = False
+    assert telling.deliver(channel_of(viewer, webhook.at(host)), "Title", "Words") == telling.PRIVATE
+    assert webhook.taken == []
+
+
+def test_an_option_of_the_address_does_not_lead_into_our_own_network(viewer: User, webhook: Webhook) -> None:
+    address = f"mailto://user:hidden@example.com?smtp=127.0.0.1&port={webhook.server_port}&deadline=5"
+    assert telling.deliver(channel_of(viewer, address), "Title", "Words") != telling.PRIVATE
+    with override_settings(ALERTS_TO_PRIVATE_NETWORKS=False):
+        assert telling.deliver(channel_of(viewer, address), "Title", "Words") == telling.PRIVATE
+
+
+def test_what_connects_beside_a_message_is_not_held_up(webhook: Webhook) -> None:
+    with outside_only() as watch:
+        beside = threading.Thread(target=lambda: socket.create_connection(webhook.server_address[:2]).close())
+        beside.start()
+        beside.join()
+        assert not watch.refused
+        with pytest.raises(OutOfBounds):
+            socket.create_connection(webhook.server_address[:2])
+    socket.create_connection(webhook.server_address[:2]).close()
+
+
+@pytest.mark.parametrize(
+    ("address", "outside"),
+    [
+        ("93.184.216.34", True), ("2606:4700::1111", True), ("127.0.0.1", False), ("10.1.2.3", False),
+        ("169.254.169.254", False), ("100.64.0.1", False), ("0.0.0.0", False), ("224.0.0.1", False),
+        ("::1", False), ("::ffff:10.0.0.1", False), ("64:ff9b::a00:1", False), ("2002:a00:1::1", False),
+        ("fe80::1%eth0", False), ("fd00::1", False), ("example.com", False), ("2130706433", False),
+    ],
+)  # fmt: skip
+def test_an_address_is_of_a_machine_out_there_or_not(address: str, outside: bool) -> None:
+    assert is_outside(address) is outside
+
+
 def test_it_is_told_once_and_once_when_it_is_over(account: Account, manager: User, webhook: Webhook) -> None:
     channel_of(manager, webhook.address)
     low(account)
@@ -395,6 +447,7 @@ def test_a_channel_is_added_sealed_and_never_shown(page: Client, viewer: User, w
         ("json://[::1]/", "private network"),
         ("json://10.0.0.4/", "private network"),
         ("xml://169.254.169.254/latest/", "private network"),
+        ("json://[::1", "Write a mail address"),
         ("ada@example.org", "sends no mail"),
     ],
 )

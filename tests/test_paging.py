@@ -14,10 +14,10 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dashboard.models import Account, Order, Sms, User
+from dashboard.models import Account, Order, Product, Sms, User
 from dashboard.views.paging import Page, Sort, count_up_to, first_rows, page_of, without
 
-from .factories import make_account, make_booking, make_order, make_sms
+from .factories import make_account, make_booking, make_order, make_product, make_sms
 from .query_plans import sorts, whole_reads
 
 NEWEST = (Sort("newest", "Newest", "received_at"), Sort("oldest", "Oldest", "received_at", descending=False))
@@ -108,6 +108,15 @@ def test_a_cursor_that_cannot_be_read_is_the_first_page(account: Account, messag
         given_query[name] = text
         page = page_of(Sms.objects.of_accounts([account.pk]), given_query, NEWEST, 7)
         assert page.rows == messages[:7]
+
+
+def test_half_a_surrogate_in_a_cursor_is_the_first_page(account: Account) -> None:
+    make_product(account)
+    by_country = (Sort("country", "Country", "country", descending=False, then="service"),)
+    for values in (("\ud800", "x"), ("x", "\udfff")):
+        given_query = QueryDict(mutable=True)
+        given_query["after"] = cursor("country", *values, 1)
+        assert page_of(Product.objects.of_accounts([account.pk]), given_query, by_country).is_first
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+from contextlib import nullcontext
 from datetime import timedelta
 from urllib.parse import urlsplit
 
@@ -15,11 +16,16 @@ from django.utils import timezone
 
 from ..encryption import CannotUnseal
 from ..models import AlertChannel, AlertNotice
+from .reach import is_outside, outside_only
 
 # A message that takes longer is taken to have failed.
 LEASE = timedelta(minutes=2)
 # Schemes of apprise that would do something on our own machine instead of sending anything.
-LOCAL = frozenset({"dbus", "glib", "gnome", "kde", "macosx", "qt", "syslog", "windows", "file", "includes"})
+LOCAL = frozenset(
+    {"blink1", "dbus", "file", "gio", "glib", "gnome", "includes", "kde", "macosx", "qt", "syslog", "windows"}
+)
+NO_ADDRESS = "Write a mail address, or as apprise does: mailtos://user:password@mail.example.org."
+PRIVATE = "This leads into a private network. ALERTS_TO_PRIVATE_NETWORKS=1 would allow it."
 SUBJECT = {AlertNotice.What.OPENED: "ANOSIM dashboard", AlertNotice.What.RESOLVED: "ANOSIM dashboard: over"}
 
 logger = logging.getLogger(__name__)
@@ -33,7 +39,8 @@ def check_address(address: str) -> str:
     """The address as it is sent to: a mail address, or what apprise takes. Raises BadAddress.
 
     The server sends to it, so it must not lead back to our own machine or network, where it could reach what only
-    insiders may: names and addresses of other machines out there only, unless ALERTS_TO_PRIVATE_NETWORKS.
+    insiders may: names and addresses of other machines out there only, unless ALERTS_TO_PRIVATE_NETWORKS. This is to
+    say so early; what counts is where each connection leads (reach.py).
     """
     import apprise
 
@@ -44,11 +51,14 @@ def check_address(address: str) -> str:
                 "This dashboard sends no mail (EMAIL_URL). An address such as mailtos://… has its own server."
             )
         return address
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # a host in brackets that is none
+        raise BadAddress(NO_ADDRESS) from None
     if not parts.scheme or parts.scheme.lower() in LOCAL:
-        raise BadAddress("Write a mail address, or as apprise does: mailtos://user:password@mail.example.org.")
+        raise BadAddress(NO_ADDRESS)
     if not settings.ALERTS_TO_PRIVATE_NETWORKS and _is_private(parts.hostname or ""):
-        raise BadAddress("This leads into a private network. ALERTS_TO_PRIVATE_NETWORKS=1 would allow it.")
+        raise BadAddress(PRIVATE)
     if apprise.Apprise.instantiate(address) is None:
         raise BadAddress("Apprise does not know such an address. Its documentation lists the services.")
     return address
@@ -64,11 +74,11 @@ def _is_mail(address: str) -> bool:
 
 def _is_private(host: str) -> bool:
     try:
-        found = ipaddress.ip_address(host)
+        ipaddress.ip_address(host)
     except ValueError:
         name = host.lower().rstrip(".")
         return name == "localhost" or name.endswith((".localhost", ".local", ".internal", ".lan"))
-    return not found.is_global
+    return not is_outside(host)
 
 
 def due() -> list[int]:
@@ -109,17 +119,13 @@ def deliver(channel: AlertChannel, title: str, body: str) -> str:
 
 
 def _deliver(channel: AlertChannel, title: str, body: str) -> str:
-    import apprise
-
     try:
         # Checked again: what is allowed may have changed since it was stored.
         address = check_address(channel.address)
         if _is_mail(address):
             send_mail(title, body, None, [address])
             return ""
-        sender = apprise.Apprise()
-        sender.add(address)
-        taken = sender.notify(title=title, body=body, body_format=apprise.NotifyFormat.TEXT)
+        taken, reason = _notify(address, title, body)
     except CannotUnseal:
         return "No field key opens the stored address."
     except BadAddress as refused:
@@ -127,7 +133,18 @@ def _deliver(channel: AlertChannel, title: str, body: str) -> str:
     except Exception as error:  # noqa: BLE001 (of whichever of a hundred plugins; its text could quote the address)
         logger.warning("An alert channel failed (%s).", type(error).__name__)
         return "The service could not be reached."
-    return "" if taken else "The service did not take it."
+    return "" if taken else reason
+
+
+def _notify(address: str, title: str, body: str) -> tuple[bool, str]:
+    """Whether apprise could send it, and what to say if not."""
+    import apprise
+
+    sender = apprise.Apprise()
+    sender.add(address)
+    with nullcontext() if settings.ALERTS_TO_PRIVATE_NETWORKS else outside_only() as watch:
+        taken = bool(sender.notify(title=title, body=body, body_format=apprise.NotifyFormat.TEXT))
+    return taken, PRIVATE if watch and watch.refused else "The service did not take it."
 
 
 def test(channel_id: int) -> str:

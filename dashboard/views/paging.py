@@ -256,6 +256,7 @@ def _read_cursor(model: type[Model], sort: Sort, text: str) -> tuple[Any, ...] |
 def _value(model: type[Model], field: str, text: Any) -> Any:
     if not isinstance(text, str) or "\x00" in text:
         raise ValueError("a cursor's value is text without NUL")
+    text.encode()  # raises for half of a pair of surrogates, which JSON can spell and no database takes
     kind = model._meta.get_field(field).get_internal_type()
     if kind == "DateTimeField":
         value = datetime.fromisoformat(text)
