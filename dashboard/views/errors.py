@@ -4,6 +4,13 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
+
+
+def not_understood(request: HttpRequest, exception: Any = None) -> HttpResponse:
+    """Without the request, of which not all can be read. Django's own view reads the form once more for a token of it,
+    and so makes a 500 of a form that cannot be read."""
+    return HttpResponse(render_to_string("400.html"), status=400)
 
 
 def forbidden(request: HttpRequest, exception: Any = None) -> HttpResponse:
