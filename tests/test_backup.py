@@ -120,6 +120,9 @@ def test_a_backup_comes_back_as_it_was_with_counts_compared(filled: str, empty: 
     # The chains of the audit hold, and go on.
     assert "backup.restored" in ask(empty, tmp_path, "print(AuditEvent.objects.latest('pk').action)")
     ran(manage(empty, tmp_path, "check_audit"))
+    # The search finds texts and notes as before.
+    code = "print(Sms.objects.matching('4829').count(), Sms.objects.matching('验证').count())"
+    assert ask(empty, tmp_path, code) == "1 5"
 
 
 def test_what_waited_is_not_bought_again(filled: str, empty: str, tmp_path: Path) -> None:
