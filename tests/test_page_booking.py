@@ -222,7 +222,7 @@ def test_who_cancelled_it_is_named(page: Client, account: Account, operator: Use
         ({"state": "Ended"}, "ANOSIM calls it “Ended”, which does not say that $1.43 came back: the balance shows it."),
         ({"state": "Active"}, "No SMS came in time ANOSIM has not said yet whether it gives $1.43 back."),
         ({"state": "Novelty <b>", "price_usd": None}, "ANOSIM has not said yet whether it gives the price back."),
-        ({"state": "Ended", "rental_type": "RentalFull"}, "A rental costs $1.43 also without SMS."),
+        ({"state": "Ended", "rental_type": "RentalFull"}, "A rental costs $1.43 even without an SMS."),
         ({"state": "Refunded", "price_usd": None}, "ANOSIM gave the money back."),
     ],
 )

@@ -8,7 +8,8 @@ from allauth.usersessions.admin import UserSession
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
-from django.contrib.auth.forms import UserChangeForm, UserCreationForm
+from django.contrib.auth.forms import ReadOnlyPasswordHashWidget, UserChangeForm, UserCreationForm
+from django.contrib.auth.hashers import is_password_usable
 from django.contrib.auth.models import Group
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
@@ -26,6 +27,14 @@ for _model in (EmailAddress, Authenticator, UserSession):
     admin.site.unregister(_model)
 
 
+class PasswordLine(ReadOnlyPasswordHashWidget):
+    """Whether there is a password and the way to a new one; how it is hashed helps nobody who reads the page."""
+
+    def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
+        usable = bool(value) and is_password_usable(value)
+        return {**super().get_context(name, value, attrs), "summary": [{"label": "Set" if usable else "Not set"}]}
+
+
 class PersonForm(UserChangeForm):
     """A person as an admin edits them. There is always an admin left, and nobody shuts themselves out."""
 
@@ -33,6 +42,7 @@ class PersonForm(UserChangeForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.fields["password"].widget = PasswordLine()
         self.fields["is_active"].help_text = "May sign in. Switched off, a person is out at once."
         self.fields["is_superuser"].label = "Admin"
         self.fields["is_superuser"].help_text = "Keeps people, accounts and keys, and sees every account."

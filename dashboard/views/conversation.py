@@ -116,7 +116,7 @@ def _ended(booking: Booking, changes: Sequence[BookingChange]) -> Ending:
         return Ending("No SMS came", by + back, "ok", "circle-check")
     what = price or "the price"
     if booking.rental_type.lower() != "activation":
-        return Ending("No SMS came", f"A rental costs {what} also without SMS.", "bad", "circle-alert")
+        return Ending("No SMS came", f"A rental costs {what} even without an SMS.", "bad", "circle-alert")
     if booking.is_closed:
         said = f"ANOSIM calls it “{visible(state)}”, which does not say that {what} came back: the balance shows it."
         return Ending("No SMS came", said, "bad", "circle-alert")

@@ -106,7 +106,8 @@ def _values(
         "number": visible(number),
         "number_text": number_text(number),
         "sender": visible(sender),
-        "note": " · ".join(visible(each) for each in (service, account) if each),
+        # Most services sign with their own name: said once, it is enough.
+        "note": " · ".join(visible(each) for each in (service, account) if each and each.lower() != sender.lower()),
         "at": iso(received_at),
         "received_at": received_at,
         "text": text,

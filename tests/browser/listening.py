@@ -49,7 +49,7 @@ class Listener:
         dialog.get_by_role("radio", name=sound).check()
         dialog.get_by_label("Show a notification").set_checked(notify)
         if notify:
-            dialog.get_by_label("Also what it says").set_checked(text)
+            dialog.get_by_label("Also show its text").set_checked(text)
         dialog.get_by_role("button", name="Close").click()
         page.evaluate("window.tones = 0")
 
