@@ -279,14 +279,15 @@ def test_an_option_of_the_address_does_not_lead_into_our_own_network(viewer: Use
 
 
 def test_what_connects_beside_a_message_is_not_held_up(webhook: Webhook) -> None:
+    here = ("127.0.0.1", webhook.server_port)
     with outside_only() as watch:
-        beside = threading.Thread(target=lambda: socket.create_connection(webhook.server_address[:2]).close())
+        beside = threading.Thread(target=lambda: socket.create_connection(here).close())
         beside.start()
         beside.join()
         assert not watch.refused
         with pytest.raises(OutOfBounds):
-            socket.create_connection(webhook.server_address[:2])
-    socket.create_connection(webhook.server_address[:2]).close()
+            socket.create_connection(here)
+    socket.create_connection(here).close()
 
 
 @pytest.mark.parametrize(
