@@ -12,8 +12,9 @@ from dashboard.live import topics
 from dashboard.models import Account, AuditEvent, Booking, Membership, Purchase, User
 from dashboard.models.bookings import labels_of
 
-from .factories import make_booking, make_order, make_product
+from .factories import make_booking, make_order, make_product, make_sms
 from .query_plans import statements_of
+from .test_panels import panel_url
 
 HTMX = {"HX-Request": "true"}
 
@@ -39,6 +40,21 @@ def words(response: Any) -> str:
 
 def shown(response: Any) -> set[int]:
     return {int(pk) for pk in re.findall(r'<li class="brow[^"]*" id="booking-(\d+)"', response.content.decode())}
+
+
+@pytest.mark.parametrize(
+    ("query", "finds"), [("mine=1", {"assignee": "operator"}), ("q=support", {"note": "Support line"})]
+)
+def test_an_open_inbox_hears_of_what_its_filters_now_find(
+    page: Client, booking: Booking, operator: Any, query: str, finds: dict[str, str]
+) -> None:
+    make_sms(booking, "Your code is 482913")
+    panel = panel_url(page.get(f"/inbox/?{query}").content.decode(), "inbox")
+    page.post(url_of(booking), {"labels": "test"})
+    assert page.get(panel).status_code == 204
+    values = {name: str(operator.pk) if name == "assignee" else value for name, value in finds.items()}
+    page.post(url_of(booking), values)
+    assert "482913" in words(page.get(panel))
 
 
 def test_they_are_saved_shown_and_on_record(page: Client, booking: Booking, operator: Any, viewer: Any) -> None:
@@ -208,9 +224,9 @@ def test_the_list_costs_no_more_with_labels_and_people(page: Client, account: Ac
     for number in range(20):
         make_booking(account, labels=f"label-{number}, all", assignee=operator)
     assert len(statements_of(page, "/bookings/")) == few
-    assert len(statements_of(page, "/panels/bookings/")) == 7
+    assert len(statements_of(page, "/panels/bookings/")) == 6
     Membership.objects.filter(user=operator).update(role="viewer")
-    assert len(statements_of(page, "/panels/bookings/")) == 7
+    assert len(statements_of(page, "/panels/bookings/")) == 6
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,9 @@ def _save(request: HttpRequest, booking: Booking, values: dict[str, Any]) -> Non
         # Only what is ours: the workers write to the same row.
         Booking.objects.filter(pk=booking.pk).update(**{name: columns[name] for name in changed})
         audit.record(request, "booking.noted", booking, {"fields": changed})
-        topics.touch(booking.account_id, topics.BOOKINGS)
+        # The inbox finds messages by the note, and by whose the booking is.
+        found_by = () if changed == ["labels"] else (topics.SMS,)
+        topics.touch(booking.account_id, topics.BOOKINGS, *found_by)
 
 
 def _form(
