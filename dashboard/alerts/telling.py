@@ -24,7 +24,7 @@ LEASE = timedelta(minutes=2)
 LOCAL = frozenset(
     {"blink1", "dbus", "file", "gio", "glib", "gnome", "includes", "kde", "macosx", "qt", "syslog", "windows"}
 )
-NO_ADDRESS = "Write a mail address, or as apprise does: mailtos://user:password@mail.example.org."
+NO_ADDRESS = "Write a mail address, or an Apprise address such as mailtos://user:password@mail.example.org."
 PRIVATE = "This leads into a private network. ALERTS_TO_PRIVATE_NETWORKS=1 would allow it."
 SUBJECT = {AlertNotice.What.OPENED: "ANOSIM dashboard", AlertNotice.What.RESOLVED: "ANOSIM dashboard: over"}
 

@@ -64,7 +64,7 @@ class Invite(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"as {self.role} to {self.account or 'all accounts'}"
+        return f"{self.label or 'somebody'} as {self.role} to {self.account or 'all accounts'}"
 
     @classmethod
     def make(cls, **fields: Any) -> tuple[Invite, str]:
