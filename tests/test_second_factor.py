@@ -66,6 +66,12 @@ def test_a_code_counts_once_and_spaces_do_not_matter(client: Client, guarded: st
     assert "That code is not right." in again.content.decode()
 
 
+def test_the_code_that_set_it_up_signs_nobody_in(client: Client, guarded: str) -> None:
+    sign_in(client)
+    assert client.post(CODE, {"code": code_of(guarded, time.time() - 30)}).status_code == 200
+    assert client.get("/inbox/")["Location"].startswith(LOGIN)
+
+
 def test_a_code_of_a_while_ago_is_not_right(client: Client, guarded: str) -> None:
     sign_in(client)
     assert client.post(CODE, {"code": code_of(guarded, time.time() - 120)}).status_code == 200

@@ -89,7 +89,11 @@ class Framed:
 
 
 class SetUpApp(Framed, ActivateTOTPView):
-    pass
+    def form_valid(self, form: Any) -> HttpResponse:
+        answer: HttpResponse = super().form_valid(form)
+        # The code that set it up has counted with this: it does not sign anybody in as well.
+        second_factor.check_code(_person(self.request), form.cleaned_data["code"])
+        return answer
 
 
 class AddKey(Framed, webauthn.AddWebAuthnView):
