@@ -83,11 +83,11 @@ def _redis(url: str) -> Redis:
 def _canary(now: datetime) -> Check:
     age = Heartbeat.objects.age(now)
     if age is None:
-        return Check("canary", "Beat and workers", False, "have done nothing yet")
-    words = f"a tick came through {pace_words(age.total_seconds())} ago"
+        return Check("canary", "Background work", False, "has done nothing yet")
+    words = f"last sign of life {pace_words(age.total_seconds())} ago"
     if age > SILENT:
         words += ": beat, the queue or every worker stands still"
-    return Check("canary", "Beat and workers", age <= SILENT, words, age.total_seconds())
+    return Check("canary", "Background work", age <= SILENT, words, age.total_seconds())
 
 
 def _purchases(now: datetime) -> list[Check]:
@@ -103,7 +103,7 @@ def _purchases(now: datetime) -> list[Check]:
 
 def _queued(since: datetime | None, now: datetime) -> Check:
     if since is None:
-        return Check("queued", "Oldest queued purchase", True, "none waits", 0)
+        return Check("queued", "Oldest queued purchase", True, "none waiting", 0)
     age = now - since
     words = f"has waited {pace_words(age.total_seconds())}"
     return Check("queued", "Oldest queued purchase", age <= QUEUED_LONG, words, age.total_seconds())

@@ -95,7 +95,7 @@ class AccountForm(forms.ModelForm):
 class AccountAdmin(RecordsMemberships, admin.ModelAdmin):
     form = AccountForm
     inlines = [MembershipInline]
-    list_display = ("name", "enabled", "hint", "key_ok", "balance", "balance_at", "spending_stopped", "daily_cap_usd")
+    list_display = ("name", "enabled", "hint", "key_ok", "balance", "balance_at", "spending", "daily_cap_usd")
     readonly_fields = ("balance", "balance_at", "created_at")
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
@@ -128,6 +128,11 @@ class AccountAdmin(RecordsMemberships, admin.ModelAdmin):
         ),
         ("Read from ANOSIM", {"fields": ("balance", "balance_at", "created_at")}),
     )
+
+    @admin.display(description="Spending", ordering="spending_stopped")
+    def spending(self, account: Account) -> str:
+        """In words: the mark for "no" is a red cross, and here "no" is how it should be."""
+        return "stopped" if account.spending_stopped else "allowed"
 
     @admin.display(description="key")
     def hint(self, account: Account) -> str:
