@@ -415,6 +415,22 @@ def test_a_paused_account_is_not_read_now(panel: Client, account: Account) -> No
 # Cost
 
 
+def test_the_list_of_accounts_says_in_words_whether_they_may_spend(panel: Client, account: Account) -> None:
+    url = "/admin/dashboard/account/"
+    assert "allowed" in panel.get(url).content.decode()
+    Account.objects.update(spending_stopped=True)
+    assert "stopped" in panel.get(url).content.decode()
+
+
+def test_a_person_is_shown_without_how_their_password_is_hashed(panel: Client, viewer: User) -> None:
+    url = f"/admin/dashboard/user/{viewer.pk}/change/"
+    assert "<strong>Set</strong>" in panel.get(url).content.decode()
+    assert "argon2" not in panel.get(url).content.decode()
+    viewer.set_unusable_password()
+    viewer.save()
+    assert "<strong>Not set</strong>" in panel.get(url).content.decode()
+
+
 def test_lists_cost_a_fixed_number_of_queries(panel: Client, account: Account) -> None:
     for _ in range(10):
         make_booking(account)

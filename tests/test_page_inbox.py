@@ -75,6 +75,14 @@ def test_messages_are_grouped_by_the_days_of_the_person(page: Client, account: A
     assert heads[-1] == "Saturday, 8 March 2025"
 
 
+def test_a_sender_that_is_the_service_is_named_once(page: Client, account: Account) -> None:
+    booking = make_booking(account, service="Instagram")
+    make_sms(booking, sender="INSTAGRAM")
+    make_sms(booking, sender="32665")
+    [other, own] = re.findall(r'<span class="who">(.*?)</span>', page.get("/inbox/").content.decode())
+    assert sorted((other, own)) == ["<bdi>32665</bdi><small>Instagram</small>", "<bdi>INSTAGRAM</bdi>"]
+
+
 @pytest.fixture
 def three(account: Account) -> dict[str, Sms]:
     google = make_booking(account, number="+420734118902", service="Google, Gmail", country="CzechRepublic")

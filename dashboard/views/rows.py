@@ -107,7 +107,9 @@ def _values(
         "number_text": number_text(number),
         "sender": visible(sender),
         # Most services sign with their own name: said once, it is enough.
-        "note": " · ".join(visible(each) for each in (service, account) if each and each.lower() != sender.lower()),
+        "note": " · ".join(
+            visible(each) for each in ("" if (service or "").lower() == sender.lower() else service, account) if each
+        ),
         "at": iso(received_at),
         "received_at": received_at,
         "text": text,
