@@ -38,7 +38,8 @@ class Filing:
         order = Order.objects.get(account=account, remote_id=self.record.id)
         Purchase.objects.filter(pk=self.purchase.pk).update(order=order)
         dedicate(self.purchase, order)
-        topics.touch(account.pk, *changes.topics)
+        # Notes and who looks after a booking narrow both lists.
+        topics.touch(account.pk, *changes.topics, topics.BOOKINGS, topics.SMS)
         SyncState.objects.hurry(account.pk, Kind.BALANCE, Kind.CURRENT, Kind.BOOKINGS, Kind.SMS)
         self.purchase.order = order
 

@@ -15,6 +15,7 @@ from django.utils import timezone
 from ..anosim import AnosimError
 from ..anosim import Order as OrderRecord
 from ..encryption import CannotUnseal
+from ..live import topics
 from ..models import Booking, Order, Purchase, User
 from ..sync.clients import spending_client_for
 from . import booked, evidence, presence
@@ -84,6 +85,7 @@ def decide_by_hand(
         booked.dedicate(purchase, mine)
         if also is not None:
             also()
+        topics.touch(purchase.account_id, topics.BOOKINGS, topics.SMS)
 
     return move(
         purchase,

@@ -72,11 +72,12 @@ def _note(
     PurchaseStep.objects.create(
         purchase=purchase, at=values["status_at"], old=old, new=new, attempt=attempt, words=words, by=by
     )
+    if by is None:
+        # What a person did is noted by `inside`, which knows from where. Before `inside`, which may touch topics: the
+        # end of the audit comes before them everywhere, so nobody waits in a ring.
+        audit.by_machine(f"purchase.{new}", purchase, _told(old, attempt, words, values))
     if inside is not None:
         inside()
-    if by is None:
-        # What a person did is noted by `inside`, which knows from where.
-        audit.by_machine(f"purchase.{new}", purchase, _told(old, attempt, words, values))
     topics.touch(purchase.account_id, topics.PURCHASES)
 
 

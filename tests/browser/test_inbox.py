@@ -129,9 +129,12 @@ def test_focus_survives_what_arrives(visit: Visit, provider: Sandbox) -> None:
     receive(provider, "Arrives while a row has the focus")
     expect(visit.sms("Arrives while a row has the focus")).to_have_count(1)
     assert page.evaluate("document.activeElement.closest('[data-row]').id") == focused
-    page.keyboard.press("k")
-    page.keyboard.press("k")
-    page.keyboard.press("k")
+    # What an earlier test sent may have come in the same moment.
+    above = page.evaluate(
+        "(id) => [...document.querySelectorAll('[data-row]')].findIndex((row) => row.id === id)", focused
+    )
+    for _ in range(above):
+        page.keyboard.press("k")
     expect(visit.sms("Arrives while a row has the focus").locator("a[data-open]")).to_be_focused()
 
 

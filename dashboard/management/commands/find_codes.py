@@ -9,6 +9,7 @@ from collections import Counter
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
 from django.db.models import Max, Q
 
 from dashboard.codes import find_code
@@ -60,7 +61,7 @@ class Command(BaseCommand):
         while batch := list(rows.filter(pk__gt=self.position, pk__lte=end or 0)[:BATCH]):
             different = [sms for sms in batch if _search_again(sms)]
             if self.store:
-                write_changed(different, ["code"])
+                _store(different)
             self.changed.update(sms.account_id for sms in different)
             self.position = batch[-1].pk
             self.read += len(batch)
@@ -76,6 +77,14 @@ class Command(BaseCommand):
             end = "\n" if self.read >= total else ""
             self.stdout.write(f"\r[{bar}] {self.read}/{total}, {self.changed.total()} different", ending=end)
             self.stdout.flush()
+
+
+def _store(different: list[Sms]) -> None:
+    """Write the codes, but none of a message whose text retention has taken away since it was read."""
+    with transaction.atomic():
+        ids = [sms.pk for sms in different]
+        kept = set(Sms.objects.filter(pk__in=ids, blanked_at=None).values_list("pk", flat=True))
+        write_changed([sms for sms in different if sms.pk in kept], ["code"])
 
 
 def _search_again(sms: Sms) -> bool:
