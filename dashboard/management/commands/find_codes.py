@@ -60,7 +60,7 @@ class Command(BaseCommand):
         total = rows.count()
         while batch := list(rows.filter(pk__gt=self.position, pk__lte=end or 0)[:BATCH]):
             different = [sms for sms in batch if _search_again(sms)]
-            if self.store:
+            if self.store and different:
                 _store(different)
             self.changed.update(sms.account_id for sms in different)
             self.position = batch[-1].pk
