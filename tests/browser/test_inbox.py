@@ -165,7 +165,8 @@ def test_a_message_is_read_by_copying_by_opening_and_by_the_key_u(visit: Visit, 
     expect(third).to_have_attribute("data-unread", unread)
     page.reload()
     for row, is_unread in ((first, False), (second, False), (third, True)):
-        assert (row.get_attribute("data-unread") is not None) == is_unread
+        wanted = expect(row).to_have_attribute if is_unread else expect(row).not_to_have_attribute
+        wanted("data-unread", unread)
     third.locator("a[data-open]").click()
     page.wait_for_url("**/bookings/*/")
     page.go_back()
