@@ -12,7 +12,17 @@
   // The other windows of this browser look anew at once; those elsewhere by their slow poll.
   const others = window.BroadcastChannel ? new BroadcastChannel('reading') : null;
 
-  async function post(url, values) {
+  // One after the other: "read" and "unread" of a row must not overtake each other. Who leaves meanwhile loses nothing.
+  let line = Promise.resolve();
+  const waiting = new Set();
+  const post = (url, values) => new Promise((done, failed) => {
+    const go = () => waiting.delete(go) && send(url, values).then(done, failed);
+    waiting.add(go);
+    line = line.then(go);
+  });
+  window.addEventListener('pagehide', () => { for (const go of waiting) go(); });
+
+  async function send(url, values) {
     const body = new URLSearchParams(values);
     const headers = { 'X-CSRFToken': meta('csrf-token'), 'HX-Request': 'true', Accept: 'application/json' };
     // It outlives the page: a click that marks a row may lead away.

@@ -161,7 +161,8 @@ def test_a_message_is_read_by_copying_by_opening_and_by_the_key_u(visit: Visit, 
     expect(third).not_to_have_attribute("data-unread", unread)
     expect(page.locator("#announce")).to_have_text("Marked as read")
     expect(third.locator("a[data-open]")).to_be_focused()
-    page.keyboard.press("u")
+    with page.expect_response(lambda response: response.url.endswith("/inbox/read/")):
+        page.keyboard.press("u")
     expect(third).to_have_attribute("data-unread", unread)
     page.reload()
     for row, is_unread in ((first, False), (second, False), (third, True)):
