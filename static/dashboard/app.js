@@ -215,7 +215,7 @@
     else if (opener) { opener.closest('[popover]')?.hidePopover?.(); showDialog(opener.dataset.dialog); }
     else if (find('[data-close]')) (find('dialog') || find('[popover]') || find('.banner'))?.[find('dialog') ? 'close' : find('[popover]') ? 'hidePopover' : 'remove']();
     else if (find('[data-theme-switch]')) switchTheme();
-    else if (find('[data-newbar]')) { scrollTo({ top: 0, behavior: 'smooth' }); hideNewBar(); }
+    else if (find('[data-newbar]')) { scrollTo({ top: 0 }); hideNewBar(); }
     else if (event.target.matches('dialog[open]')) event.target.close(); // the backdrop
   });
 
