@@ -20,6 +20,8 @@ QUESTION = "Five hundred live streams: nudges, memory, database connections, cle
 TOKEN = "bench-metrics-token"
 GONE_WITHIN = 30.0
 OF_A_PERSON = 10
+# The four threads that open streams give theirs back to the pool, which keeps some; this process has one of its own.
+SPARE = 5
 TOGETHER = 25  # opened at once, as when a team comes to work
 
 
@@ -92,7 +94,7 @@ def measure(report: Report, options: argparse.Namespace) -> None:
         report.add("memory of a stream (web, PSS)", memory, "kB", 100)
         if connections is not None:
             held = max(0, (_connections() or 0) - connections)
-            report.add("database connections that idle streams hold", held, "", 0)
+            report.add("database connections more than before, of 500 streams", held, "", SPARE)
         _nudge(report, crowd, rounds, options.count)
         crowd.leave()
         report.add("seconds until all were forgotten", _until_forgotten(stack), "s", GONE_WITHIN)
