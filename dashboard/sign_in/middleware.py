@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
 from . import second_factor, sessions
 from .fresh import lead_to
 
+logger = logging.getLogger(__name__)
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
 # What is open to somebody who still has to set up a second factor: setting it up, proving who they are, leaving.
@@ -53,5 +56,9 @@ class LastSeenMiddleware:
         response = self.get_response(request)
         # Only where somebody read the session: what is for everybody does not need to.
         if request.session.accessed and request.session.get(sessions.TRACKED) and request.user.is_authenticated:
-            sessions.note_use(request)
+            try:
+                sessions.note_use(request)
+            except DatabaseError as error:
+                # A page that could be read is shown, also where nothing can be written.
+                logger.warning("the use of a session was not noted (%s)", type(error).__name__)
         return response

@@ -1,10 +1,16 @@
 """The pages for what went wrong. They read no database: it may be what is broken."""
 
+import sys
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
+
+from ..storage_trouble import words_of
+
+TRY_AFTER = "5"  # seconds
+TROUBLE = "X-Trouble"  # the sentence for app.js, which shows no page
 
 
 def not_understood(request: HttpRequest, exception: Any = None) -> HttpResponse:
@@ -22,4 +28,11 @@ def not_found(request: HttpRequest, exception: Any = None) -> HttpResponse:
 
 
 def broken(request: HttpRequest) -> HttpResponse:
-    return render(request, "500.html", status=500)
+    """What Django shows for any error: 503 with the reason where the database cannot be used, else 500."""
+    words = words_of(sys.exc_info()[1])
+    if not words:
+        return render(request, "500.html", status=500)
+    response = render(request, "503.html", {"words": words, "sent": request.method == "POST"}, status=503)
+    response.headers["Retry-After"] = TRY_AFTER
+    response.headers[TROUBLE] = words
+    return response

@@ -323,8 +323,8 @@
     toast(SAID[text] || `${text} ${advice}`, 'bad', again && { label: 'Try again', run: again }, key);
   }
   on('htmx:responseError', (event) => {
-    const code = event.detail.xhr.status;
-    failed(event, SAID[code] ? code : code === 503 ? 'The server is starting or busy.' : `The server could not answer (error ${code}).`);
+    const { xhr } = event.detail, code = xhr.status, trouble = xhr.getResponseHeader('X-Trouble');
+    failed(event, SAID[code] ? code : code === 503 ? trouble || 'The server is starting or busy.' : `The server could not answer (error ${code}).`);
   });
   on('htmx:sendError', (event) => failed(event, 'The server cannot be reached.'));
   on('htmx:timeout', (event) => failed(event, 'The server took too long to answer.'));
