@@ -46,6 +46,7 @@ class Report:
     figures: list[Figure] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     finished: bool = False
+    goals: tuple[str, ...] = ()  # of reliability.md
 
     def add(
         self, name: str, value: float, unit: str, at_most: float | None = None, *, n: int = 1, spread: str = ""
@@ -121,6 +122,7 @@ def as_json(report: Report) -> dict[str, Any]:
     rows = [{**asdict(figure), "verdict": figure.verdict} for figure in report.figures]
     return {
         "question": report.question,
+        "goals": report.goals,
         "finished": report.finished,
         "machine": machine(),
         "figures": rows,
@@ -140,7 +142,7 @@ def main(
     if options is not None:
         options(parser)
     chosen = parser.parse_args()
-    report = Report(question)
+    report = Report(question, goals=getattr(sys.modules[measure.__module__], "GOALS", ()))
     print(f"# {question}", flush=True)
     try:
         measure(report, chosen)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+LONGEST = 60.0  # seconds from the restart until a purchase is settled (G2)
 KINDS = ("order", "extend", "reuse")
 AFTER = {"reset-after": {"rate": 1, "only": "spends", "times": 1}}
 BEFORE = {"reset-before": {"rate": 1, "only": "spends", "times": 1}}

@@ -23,9 +23,8 @@ from dashboard.sync.clients import client_for
 from dashboard.sync.save_bookings import save_orders
 from tests.buying import make_buyer, open_shop, sold, wish_of_kind, wrongs
 
-from .cases import Case
+from .cases import LONGEST, Case
 
-LONGEST = 60.0  # seconds from the restart until a purchase is settled (G2)
 CROWD = 110  # orders from elsewhere: more than the provider's list holds
 
 
