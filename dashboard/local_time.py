@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, tzinfo
+from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -47,7 +48,7 @@ class Clock:
     at: datetime = field(default_factory=timezone.now)
     zone: tzinfo = field(default_factory=timezone.get_current_timezone)
 
-    @property
+    @cached_property
     def today(self) -> date:
         return self.at.astimezone(self.zone).date()
 

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import BigIntegerField, Case, F, Q, QuerySet, Subquery, Value, When
 
 from .models import Account, ReadException, ReadMark, Sms
-from .models.reading import COUNTED, ReadStates, above_mark, excepted, settled_id
+from .models.reading import COUNTED, ReadStates, above_mark, excepted, exceptions_among, settled_id
 from .models.sms import SmsQuerySet
 
 # Rows that one step marks, of a list that is narrowed by filters.
@@ -42,7 +42,7 @@ class Done:
 def unread_of(user_id: int, states: ReadStates, rows: Iterable[Any]) -> set[int]:
     """Ids of those among `rows` (with id and account_id) that the person has not read. One query."""
     pairs = [(row.id, row.account_id) for row in rows]
-    said = _said(user_id, [pk for pk, _ in pairs])
+    said = exceptions_among(user_id, [pk for pk, _ in pairs])
     return {pk for pk, account in pairs if not said.get(pk, pk <= _up_to(states, account))}
 
 
@@ -52,7 +52,7 @@ def set_read(user_id: int, rows: Mapping[int, int], read: bool) -> list[int]:
         return []
     with transaction.atomic():
         marks = _locked(user_id, set(rows.values()))
-        said = _said(user_id, list(rows))
+        said = exceptions_among(user_id, list(rows))
         changed = [pk for pk, account in rows.items() if said.get(pk, pk <= marks[account]) != read]
         ReadException.objects.filter(user=user_id, sms__in=changed).delete()
         ReadException.objects.bulk_create(
@@ -189,7 +189,3 @@ def _moved(user_id: int, account: int) -> None:
 
 def _up_to(states: ReadStates, account: int) -> int:
     return states[account].up_to if account in states else 0
-
-
-def _said(user_id: int, ids: list[int]) -> dict[int, bool]:
-    return dict(ReadException.objects.filter(user=user_id, sms__in=ids).values_list("sms", "read"))

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Mapping
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -75,8 +75,15 @@ Versions = list[tuple[int, str, int]]
 
 def stored_versions(account_ids: Iterable[int]) -> Versions:
     """Account, topic and version of all that ever moved in these accounts. One query, for several `version_of`."""
-    stored = TopicVersion.objects.filter(account_id__in=tuple(account_ids))
-    return list(stored.values_list("account_id", "topic", "version"))
+    accounts = tuple(account_ids)
+    if not accounts:
+        return []
+    places = ", ".join(["%s"] * len(accounts))
+    # By hand: every page and every panel that finds nothing moved asks it, and to put it together costs most of it.
+    statement = f"SELECT account_id, topic, version FROM dashboard_topicversion WHERE account_id IN ({places})"  # noqa: S608
+    with connection.cursor() as cursor:
+        cursor.execute(statement, accounts)
+        return cursor.fetchall()
 
 
 def version_of(account_ids: Iterable[int], *topics: str, salt: str = "", stored: Versions | None = None) -> str:

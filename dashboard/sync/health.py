@@ -11,6 +11,8 @@ from ..models import Account, SyncState
 
 # A kind is stale when it was not read for three of its paces and this grace: one fault and its retry are no news.
 GRACE = timedelta(seconds=20)
+# All that a sentence is made of: every page asks for it.
+_SAID = ("account", "kind", "last_success_at", "pace_seconds", "error", "error_since")
 
 
 def stale_at(state: SyncState) -> datetime | None:
@@ -30,7 +32,7 @@ def stale_sentences(accounts: Iterable[Account], now: datetime | None = None) ->
     now = now or timezone.now()
     named = {account.pk: account for account in accounts}
     states: dict[int, list[SyncState]] = {}
-    for state in SyncState.objects.of_accounts(named):
+    for state in SyncState.objects.of_accounts(named).only(*_SAID):
         states.setdefault(state.account_id, []).append(state)
     sentences = [_sentence(named[pk], of_account, now) for pk, of_account in states.items()]
     return [sentence for sentence in sentences if sentence]

@@ -16,6 +16,7 @@ from urllib.parse import quote
 from django.template.loader import render_to_string
 from django.templatetags.static import static
 from django.urls import reverse
+from django.utils.html import escape
 from django.utils.safestring import mark_safe
 
 from ..foreign_text import FOLD_OVER, beginning, visible
@@ -40,7 +41,7 @@ Facts = tuple[Any, ...]
 # Where state and age stand in a rendered row: a character that no text holds here, as `visible` has replaced it.
 _HOLE = "\x00"
 # How a row says that it is unread; the words for those who do not see stand in it always and show with this.
-UNREAD = mark_safe(" data-unread")
+UNREAD = " data-unread"
 # Seconds left under which a countdown turns amber, then red.
 SOON, VERY_SOON = 300, 90
 
@@ -50,18 +51,17 @@ def sms_rows(
 ) -> list[Row]:
     """Rows of messages from `SmsQuerySet.for_list`. `accounts`: names to show, none for a single one; `unread`: ids.
 
-    `head`, `body` and `tail` are the row's markup around its state and its age: a message never changes, so all else
-    of a row is made once and shown to every browser that asks.
+    `markup` is the row as it is shown. A message never changes, so all of it but its state and its age is made once
+    and shown to every browser that asks; joined here, since a template would take five times as long.
     """
     rows = []
     for sms in messages:
         known = _facts(sms, accounts.get(sms.account_id, ""))
         # Few long texts would fill the memory that is meant for many short ones.
         head, body, tail = _markup(*known) if len(sms.text) <= FOLD_OVER else _markup.__wrapped__(*known)
-        state, when = UNREAD if sms.id in unread else "", clock.relative(sms.received_at)
-        rows.append(
-            {"head": head, "state": state, "body": body, "when": when, "tail": tail, "received_at": sms.received_at}
-        )
+        state = UNREAD if sms.id in unread else ""
+        markup = f"{head}{state}{body}{escape(clock.relative(sms.received_at))}{tail}"
+        rows.append({"markup": mark_safe(markup), "received_at": sms.received_at})  # noqa: S308 (each part is)
     return rows
 
 
@@ -81,7 +81,7 @@ def _facts(sms: Any, account: str) -> Facts:
 def _markup(*facts: Any) -> list[str]:
     """What stands around state and age in the row of such a message, rendered (and escaped) by its template."""
     markup = render_to_string("dashboard/_sms_row.html", {"row": _values(*facts), "state": _HOLE, "age": _HOLE})
-    return [mark_safe(part) for part in markup.split(_HOLE, 2)]  # noqa: S308 (parts of the template's own output)
+    return markup.split(_HOLE, 2)
 
 
 def _values(
