@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from dashboard.sandbox import Sandbox
 
 from .figures import Report, main
+from .healing import is_current
 from .stack import Stack
 
 QUESTION = "Outages: pages within 300 ms, stale said, all current 30 s after"
@@ -153,19 +154,8 @@ def _send(sandbox: Sandbox, why: str) -> str:
 
 
 def _healed(since: datetime, mark: str, from_moment: float) -> float:
-    """Seconds until nothing is stale or failing, the message is there, and what is read quickly was read since then."""
-    from django.utils import timezone
-
-    from dashboard.models import Sms, SyncState
-    from dashboard.sync.health import is_stale
-
-    while time.monotonic() < from_moment + 90:
-        now = timezone.now()
-        states = list(SyncState.objects.all())
-        current = all(not state.error and not is_stale(state, now) for state in states)
-        quick = [state.last_success_at for state in states if state.pace_seconds <= 10]
-        if current and all(at and at >= since for at in quick) and Sms.objects.filter(text=mark).exists():
-            break
+    """Seconds until all is current and the message is there."""
+    while time.monotonic() < from_moment + 90 and not is_current(since, mark):
         time.sleep(0.1)
     return time.monotonic() - from_moment
 

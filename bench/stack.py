@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 from .figures import BASE_DIR
 
@@ -148,9 +149,9 @@ class Stack:
         assert self._process is not None
         return sum(processor_seconds_of(pid) for pid in [self._process.pid, *self.pids().values()])
 
-    def kill(self, name: str) -> float:
-        """SIGKILL to one of them; gives the moment (monotonic)."""
-        os.kill(self.pids()[name], signal.SIGKILL)
+    def kill(self, name: str, number: int = signal.SIGKILL) -> float:
+        """SIGKILL (or another signal) to one of them; gives the moment (monotonic)."""
+        os.kill(self.pids()[name], number)
         return time.monotonic()
 
     # Its pages and data ----------------------------------------------------------------------------
@@ -194,16 +195,27 @@ class Stack:
 
     def get(self, path: str, timeout: float = 10.0) -> Answer:
         """One page on a connection of its own. Raises OSError or HTTPException."""
+        return self._ask("GET", path, {"Cookie": f"sessionid={self.session}"}, None, timeout)
+
+    def post(self, path: str, fields: dict[str, str], timeout: float = 10.0) -> Answer:
+        """Send a form as a browser without scripts does. Raises OSError or HTTPException."""
+        token = "b" * 32
+        headers = {
+            "Cookie": f"sessionid={self.session}; csrftoken={token}",
+            "Content-Type": "application/x-www-form-urlencoded",
+        }
+        return self._ask("POST", path, headers, urlencode({"csrfmiddlewaretoken": token, **fields}), timeout)
+
+    def _ask(self, method: str, path: str, headers: dict[str, str], body: str | None, timeout: float) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
-        headers = {"Cookie": f"sessionid={self.session}", "Connection": "close"}
         began = time.perf_counter()
         try:
-            connection.request("GET", path, headers=headers)
+            connection.request(method, path, body, {**headers, "Connection": "close"})
             response = connection.getresponse()
-            body = response.read()
+            found = response.read()
         finally:
             connection.close()
-        return Answer(response.status, time.perf_counter() - began, len(body), body.decode(errors="replace"))
+        return Answer(response.status, time.perf_counter() - began, len(found), found.decode(errors="replace"))
 
 
 def descendants(pid: int) -> list[int]:

@@ -11,7 +11,7 @@ import sys
 from bench.runner import Suite
 
 # These keep the processors busy, and are alone.
-BUSY = ("failpoints",)
+BUSY = ("failpoints", "broker_loss", "kills", "kills_on_postgres")
 # These mostly wait, and run two at a time.
 WAITING = ()
 
