@@ -85,18 +85,11 @@ def plan(data_dir: Path) -> Plan:
 
 def _programs(worker_file: Path, listener: socket.socket) -> list[Child]:
     """Worker first: it takes longest to come up."""
-    celery = (sys.executable, "-m", "celery", "--quiet", "--app")
-    level = ("--loglevel", env("LOG_LEVEL", "INFO").upper())
-    worker = (*celery, "anosim_dashboard.worker:app", "worker", "--pool", "threads", "--concurrency", "8")
-    # Nobody listens to these three, and they slow a reconnect to Redis down.
-    quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat")
-    # The schedule is one tick each second: nothing in it is worth a file.
-    beat = (*celery, "anosim_dashboard.beat:app", "beat", "--scheduler", "celery.beat:Scheduler")
-    fd = listener.fileno()
+    python, fd = (sys.executable, "-m"), listener.fileno()
     return [
-        Child("worker", (*worker, *quiet, *level), {"WORKER_ALIVE_FILE": str(worker_file)}),
-        Child("web", (sys.executable, "-m", "anosim_dashboard.web", str(fd)), keep_open=(fd,)),
-        Child("beat", (*beat, *level)),
+        Child("worker", (*python, "anosim_dashboard.worker"), {"WORKER_ALIVE_FILE": str(worker_file)}),
+        Child("web", (*python, "anosim_dashboard.web", str(fd)), keep_open=(fd,)),
+        Child("beat", (*python, "anosim_dashboard.beat")),
     ]
 
 

@@ -1,11 +1,15 @@
 """The Celery application as a worker process runs it: logging of ours, a sign of life for whoever watches.
 
+Usage: python -m anosim_dashboard.worker   one process with THREADS threads, as `script/server` wants it
+       celery -A anosim_dashboard.worker:app worker …   any other way; Celery's command line alone takes 10 MB
+
 Beat sends a tick each second, so a worker that takes tasks touches WORKER_ALIVE_FILE every few seconds. The
 supervisor and the container's health check read its age; `celery inspect ping` would start a whole Celery.
 """
 
 import logging.config
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -13,6 +17,11 @@ from celery.signals import setup_logging, task_postrun, worker_ready
 from django.conf import settings
 
 from .celery import app as app
+
+THREADS = 8
+# Celery would run the system checks and keep to itself what they find: they read every URL, and with them all pages
+# and forms, for which a worker has no use.
+os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 
 _EVERY_SECONDS = 2.0
 _alive_file = os.environ.get("WORKER_ALIVE_FILE", "")
@@ -37,3 +46,15 @@ def _show_life(**_: object) -> None:
         Path(_alive_file).touch()
     except OSError as error:
         logging.getLogger(__name__).warning("%s cannot be written (%s).", _alive_file, error.strerror)
+
+
+def main() -> None:
+    # Nobody listens to the three, and they slow a reconnect to Redis down.
+    quiet = dict.fromkeys(("quiet", "without_gossip", "without_mingle", "without_heartbeat"), True)
+    worker = app.Worker(pool_cls="threads", concurrency=THREADS, loglevel=settings.LOG_LEVEL, **quiet)
+    worker.start()
+    sys.exit(worker.exitcode)
+
+
+if __name__ == "__main__":
+    main()

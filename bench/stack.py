@@ -239,10 +239,9 @@ def name_of(pid: int) -> str:
         words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
     except OSError:
         return str(pid)
-    if "celery" in words:
-        return next((word for word in words if word in ("worker", "beat")), str(pid))
-    if "anosim_dashboard.web" in words:
-        return "web"
+    ours = next((word for word in words if word.startswith("anosim_dashboard.")), "")
+    if ours:
+        return ours.rpartition(".")[2]
     return "redis" if any(part in words[0] for part in ("redis", "valkey")) else str(pid)
 
 

@@ -37,7 +37,7 @@ def test_the_first_start_says_where_it_is_and_who_may_sign_in(stack: Stack) -> N
 
 def test_every_part_runs_once_and_the_whole_stays_small(stack: Stack) -> None:
     commands = stack.children().values()
-    for part in ("valkey-server", "dashboard.sandbox", "worker:app worker", "dashboard.web", "beat:app beat"):
+    for part in ("valkey-server", "dashboard.sandbox", "dashboard.worker", "dashboard.web", "dashboard.beat"):
         assert sum(part in command for command in commands) == 1, (part, commands)
     for _ in range(20):
         stack.get("/accounts/login/")
@@ -61,9 +61,9 @@ def test_pages_open_while_redis_is_gone_and_it_comes_back(stack: Stack) -> None:
 
 def test_a_killed_worker_takes_tasks_again(stack: Stack) -> None:
     sign = stack.data_dir / "worker.alive"
-    old = stack.child("worker:app worker")
+    old = stack.child("anosim_dashboard.worker")
     os.kill(old, signal.SIGKILL)
-    wait_until(lambda: stack.child("worker:app worker") not in (0, old), 10)
+    wait_until(lambda: stack.child("anosim_dashboard.worker") not in (0, old), 10)
     before = sign.stat().st_mtime
     wait_until(lambda: sign.stat().st_mtime > before, 30)
 
