@@ -43,7 +43,11 @@ WATCH = """(mark) => {
 
 
 def measure(report: Report, options: argparse.Namespace) -> None:
-    with Sandbox(seed=3, faults=LATENCY) as sandbox, _stack(sandbox, options.stored) as stack, browser() as chromium:
+    with (
+        Sandbox(seed=3, faults=LATENCY) as sandbox,
+        stack_over(sandbox, options.stored) as stack,
+        browser() as chromium,
+    ):
         stack.use_django()
         _wait_until_read(sandbox)
         report.remark(f"{options.stored:,} SMS of an archive were stored beside")
@@ -67,7 +71,7 @@ def measure(report: Report, options: argparse.Namespace) -> None:
         report.add("memory of the whole stack (PSS)", sum(parts.values()), "MB", 260, spread=spread)
 
 
-def _stack(sandbox: Sandbox, stored: int) -> Stack:
+def stack_over(sandbox: Sandbox, stored: int) -> Stack:
     """The stack, not started yet, over a database with so many messages of another account, which is paused."""
     stack = Stack(sandbox)
     if stored:
