@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +35,9 @@ for at, status in enumerate(states):
     shop = account if at < 1 else make_account(f"Shop {at}")
     make_purchase(shop, member, status=status, before={"orders": [1, 2], "balance": "3.40"}, sent_at=timezone.now())
 BookingChange.objects.create(account=account, booking=booking, kind="cancel", requested_by=member)
+alert = Alert.objects.create(account=account, kind="low_balance", words="The balance is low.")
+channel = AlertChannel.objects.create(user=member, name="Mail", sealed_address="x")
+AlertNotice.objects.create(alert=alert, channel=channel, what="opened")
 Invite.make(invited_by=admin, account=account, role="viewer")
 for action in ("account.created", "account.changed"):
     audit.by_console(action, account)
@@ -52,6 +56,7 @@ MOVED = {
     "dashboard_purchasestep",
     "dashboard_bookingchange",
     "dashboard_invite",
+    "dashboard_alertnotice",
     "dashboard_syncstate",
     "dashboard_heartbeat",
     "dashboard_auditevent",
@@ -143,6 +148,35 @@ def test_what_waited_is_not_bought_again(filled: str, empty: str, tmp_path: Path
     # Sweeping finds nothing to send.
     code = "from dashboard.purchases.sweeping import due\nprint([what for what, pk in due()])"
     assert "send" not in ask(empty, tmp_path, code)
+    # Nobody is told once more what they were told then, and the accounts may spend as before.
+    assert ask(empty, tmp_path, "from dashboard.alerts import telling\nprint(telling.due())") == "[]"
+    assert ask(empty, tmp_path, "print(Account.objects.filter(spending_stopped=True).count())") == "0"
+
+
+KILLED = """
+import os, signal
+from pathlib import Path
+from dashboard.backups import restoring
+restoring._come_to_rest = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+restoring.restore(Path("{file}"), True)
+"""
+
+
+def test_a_restore_that_is_killed_leaves_nothing_that_buys(filled: str, tmp_path: Path) -> None:
+    file = tmp_path / "backup"
+    ran(manage(filled, tmp_path, "backup", str(file)))
+    before = state(filled, tmp_path)
+    killed = manage(filled, tmp_path, code=KILLED.format(file=file))
+    assert killed.returncode == -signal.SIGKILL
+    if filled.startswith("sqlite"):
+        assert state(filled, tmp_path) == before
+    else:
+        # The tables are there already, with what waited then in them.
+        assert ask(filled, tmp_path, "print(Purchase.objects.filter(status='queued').count())") == "1"
+        assert ask(filled, tmp_path, "print(Account.objects.filter(spending_stopped=False).count())") == "0"
+    # Once more, and all is well.
+    ran(manage(filled, tmp_path, "restore", "--replace", str(file)))
+    assert ask(filled, tmp_path, "print(Purchase.objects.filter(status='queued').count())") == "0"
 
 
 def test_no_secret_stands_in_the_file_in_clear(filled: str, tmp_path: Path) -> None:
@@ -170,6 +204,17 @@ def test_data_are_not_overwritten_unless_asked_and_then_set_aside(filled: str, t
     told = ran(manage(filled, tmp_path, "restore", "--replace", str(file)))
     assert "before_restore_" in told
     assert ask(filled, tmp_path, 'print(User.objects.filter(username="later").count())') == "0"
+    # What is set aside is not in the way of the guard of the audit events, nor of the statistics for the search.
+    ran(manage(filled, tmp_path, "check_audit"))
+    change = "AuditEvent._base_manager.update(action='x')"
+    code = f"try:\n    {change}\nexcept Exception as error:\n    print(type(error).__name__)"
+    assert ask(filled, tmp_path, code) == "IntegrityError"
+    if filled.startswith("postgres"):
+        code = (
+            "from django.db import connection\ncursor = connection.cursor()\ncursor.execute('SELECT COUNT(*) FROM "
+            "pg_statistic_ext WHERE stxrelid = to_regclass(%s)', ['dashboard_sms'])\nprint(cursor.fetchone()[0])"
+        )
+        assert ask(filled, tmp_path, code) == "1"
 
 
 def test_a_restore_that_fails_leaves_everything_as_it_was(filled: str, tmp_path: Path) -> None:

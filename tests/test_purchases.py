@@ -198,6 +198,20 @@ def test_two_orders_that_fit_go_to_a_manager(sandbox: Sandbox, shop: Account, bu
     assert purchase.steps.last().by == buyer  # type: ignore[union-attr]
 
 
+def test_what_was_unknown_in_a_backup_takes_no_order_that_may_have_been_bought_since(
+    sandbox: Sandbox, shop: Account, buyer: Any
+) -> None:
+    sandbox.set_faults({"reset-before": {"rate": 1, "only": "spends", "times": 1}})
+    purchase = intents.queue(wish(buyer, shop))
+    assert sending.send(purchase.pk) == "unknown"
+    Purchase.objects.update(before=purchase.before | {settling.TAKEN_BACK: True})
+    # Found absent after the backup was taken, and ordered again: the database of the backup knows nothing of that.
+    sandbox.world.order(purchase.product.remote_id)
+    assert settle_until_decided(purchase) == "needs_review"
+    purchase.refresh_from_db()
+    assert "after the backup was taken" in purchase.words
+
+
 def test_a_dead_workers_purchase_becomes_unknown_and_is_found(sandbox: Sandbox, shop: Account, buyer: Any) -> None:
     purchase = intents.queue(wish(buyer, shop))
     assert sending.send(purchase.pk) == "confirmed"

@@ -16,7 +16,8 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
 from .. import audit
-from ..models import BookingChange, Heartbeat, Invite, Purchase, SyncState
+from ..models import Account, AlertNotice, BookingChange, Heartbeat, Invite, Purchase, SyncState
+from ..purchases.settling import TAKEN_BACK
 from ..purchases.transitions import move
 from .archive import BadArchive, Manifest, Reader, restored
 from .taking import tables
@@ -47,8 +48,7 @@ def restore(path: Path, replace: bool) -> tuple[Manifest, str]:
             names = ", ".join(".".join(key) for key in unknown[:3])
             raise CannotRestore(f"The backup is of a newer version than this one ({names}): update first.")
         with _aside() as where:
-            _load(reader)
-            _come_to_rest()
+            _come_to_rest(_load(reader))
         return reader.manifest, where()
     finally:
         reader.close()
@@ -72,8 +72,12 @@ def _has_data() -> bool:
     )
 
 
-def _load(reader: Reader) -> None:
-    """Make the tables as they were when the backup was taken, fill them, bring them up to date. Raises BadArchive."""
+def _load(reader: Reader) -> list[int]:
+    """Make the tables as they were when the backup was taken, fill them, bring them up to date. Raises BadArchive.
+
+    Gives the accounts whose spending it has stopped: should we be killed before all has come to rest, what waits in
+    these tables must not be bought by whoever starts the dashboard on them.
+    """
     executor = MigrationExecutor(connection)
     applied = {(app, name) for app, name in reader.manifest.migrations}
     newest = [key for key in applied if not any(child.key in applied for child in _children(executor, key))]
@@ -89,11 +93,15 @@ def _load(reader: Reader) -> None:
             count = _fill(found[table], told["columns"], reader.rows(table))
             if count != told["rows"] or found[table]._base_manager.count() != count:
                 raise BadArchive(f"Table {table}: {told['rows']} rows were to come, {count} came.")
+        spending = found[Account._meta.db_table]._base_manager.filter(spending_stopped=False)
+        stopped = list(spending.values_list("pk", flat=True))
+        spending.update(spending_stopped=True)
         statements = connection.ops.sequence_reset_sql(no_style(), list(found.values()))
         with connection.cursor() as cursor:
             for statement in statements:
                 cursor.execute(statement)
     call_command("migrate", interactive=False, verbosity=0)
+    return stopped
 
 
 def _children(executor: MigrationExecutor, key: tuple[str, str]) -> Any:
@@ -114,10 +122,11 @@ def _fill(model: type[models.Model], columns: list[str], rows: Iterator[list[Any
     return count
 
 
-def _come_to_rest() -> None:
+def _come_to_rest(stopped: list[int]) -> None:
     """Time has passed since the backup was taken: what waited then may have been done since, so it is not done again.
 
-    What may have been bought is found out by reading, as ever; orders made since come as placed elsewhere.
+    What may have been bought is found out by reading, as ever; orders made since come as placed elsewhere. Then the
+    accounts that were `stopped` may spend again.
     """
     for purchase in Purchase.objects.filter(status=Purchase.Status.PREPARING):
         move(purchase, Purchase.Status.QUEUED, WORDS)
@@ -126,13 +135,19 @@ def _come_to_rest() -> None:
         move(purchase, Purchase.Status.CANCELLED, words)
     for purchase in Purchase.objects.filter(status=Purchase.Status.SENDING):
         move(purchase, Purchase.Status.UNKNOWN, WORDS, next_check_at=timezone.now(), checks=0)
+    for purchase in Purchase.objects.filter(status=Purchase.Status.UNKNOWN):
+        # An order that fits may be of a purchase made since, of which these tables know nothing.
+        Purchase.objects.filter(pk=purchase.pk).update(before=purchase.before | {TAKEN_BACK: True})
     open_changes = BookingChange.objects.open()
     open_changes.update(status=BookingChange.Status.UNKNOWN, words=WORDS, status_at=timezone.now())
     # A link that was used since would work a second time.
     Invite.objects.open().update(revoked_at=timezone.now())
     SyncState.objects.update(due_at=timezone.now(), reading=False, body_digest="")
     Heartbeat.objects.all().delete()
+    # What was to be told then has been told, or is over.
+    AlertNotice.objects.filter(sent_at=None).update(next_try_at=None)
     audit.by_console("backup.restored")
+    Account.objects.filter(pk__in=stopped).update(spending_stopped=False)
 
 
 # --- setting the old data aside
@@ -209,6 +224,16 @@ def _move_tables(names: list[str], to: str, now_in: str) -> None:
     with transaction.atomic():
         for name in names:
             _run(f'ALTER TABLE "{now_in}"."{name}" SET SCHEMA {to}')
+        # Statistics of columns do not go with their table, and would stand in the way of the new one's.
+        with connection.cursor() as cursor:
+            known = (
+                "SELECT stxname FROM pg_statistic_ext JOIN pg_class ON pg_class.oid = stxrelid "
+                "WHERE stxnamespace = %s::regnamespace AND relnamespace <> stxnamespace"
+            )
+            cursor.execute(known, [f'"{now_in}"'])
+            left_behind = [row[0] for row in cursor.fetchall()]
+        for name in left_behind:
+            _run(f'ALTER STATISTICS "{now_in}"."{name}" SET SCHEMA {to}')
 
 
 def _run(statement: str) -> None:

@@ -33,6 +33,7 @@ LOOKS_FOR_REVIEW = 6  # looks after the settle time that leave a doubt: a person
 WATCHED_AT_MOST = 300.0  # seconds that "not bought" takes to be watched, however long the settle time
 SHARED_DAYS = 30
 RENEWAL_SOON = timedelta(hours=1)
+TAKEN_BACK = "taken_back"  # in `before` of a purchase that stood unknown in a backup which was restored
 
 
 def settle(pk: UUID) -> str:
@@ -108,7 +109,10 @@ def _decide(purchase: Purchase, look: evidence.Look, verdict: evidence.Verdict) 
     elif len(verdict.found) > 1:
         move(purchase, Status.NEEDS_REVIEW, "More than one order fits: a manager decides.", after=after)
     elif verdict.found and verdict.whole and not verdict.unclear:
-        if _is_shared(purchase, look, verdict):
+        if TAKEN_BACK in purchase.before:
+            words = "An order fits, but it may have been bought after the backup was taken: a manager decides."
+            move(purchase, Status.NEEDS_REVIEW, words, after=after)
+        elif _is_shared(purchase, look, verdict):
             words = "An order fits, but the same is bought elsewhere with this account: a manager decides."
             move(purchase, Status.NEEDS_REVIEW, words, after=after)
         else:
