@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
-
-from dashboard.sandbox import Sandbox
+from typing import Any, Protocol
 
 from .figures import Report
 
@@ -15,7 +14,17 @@ NOTHING = ("rejected", "absent", "cancelled")
 DECIDED = ("confirmed", *NOTHING)
 
 
-def judge(report: Report, sandboxes: list[Sandbox], accounts: list[Any]) -> None:
+class Books(Protocol):
+    """What a provider wrote down: sales and calls."""
+
+    @property
+    def ledger(self) -> list[dict[str, Any]]: ...
+
+    @property
+    def calls(self) -> list[dict[str, Any]]: ...
+
+
+def judge(report: Report, sandboxes: Sequence[Books], accounts: list[Any]) -> None:
     """Add the figures: doubled, lost, wrong verdicts, cents, what is left open."""
     from dashboard.models import Purchase
 

@@ -52,7 +52,8 @@ class Report:
         self, name: str, value: float, unit: str, at_most: float | None = None, *, n: int = 1, spread: str = ""
     ) -> Figure:
         """Note a figure and tell it at once: a long run should not look dead."""
-        figure = Figure(name, round(value, 3), unit, at_most, n, spread)
+        # A sum of money is a Decimal, which JSON does not know.
+        figure = Figure(name, float(round(value, 3)), unit, at_most, n, spread)
         self.figures.append(figure)
         print(row(figure), flush=True)
         return figure

@@ -16,6 +16,7 @@ from typing import Any
 
 from dashboard.sandbox import Sandbox
 
+from .accounts import accounts_at
 from .bought import judge
 from .figures import Report, main
 from .stack import Stack, age_of
@@ -112,7 +113,7 @@ def _sandbox(seed: int) -> Sandbox:
 
 def _open_accounts(shops: Shops) -> None:
     """An account of ours at each provider, read once, and what is extended and reused bought before."""
-    from dashboard.models import Account, Booking, Product
+    from dashboard.models import Booking, Product
     from dashboard.sync import schedule
 
     for sandbox in shops.sandboxes:
@@ -120,16 +121,8 @@ def _open_accounts(shops: Shops) -> None:
             for provider in product.providers:
                 provider.available = 500
         _buy_before(sandbox)
-    first = Account.objects.get()
-    others = []
-    for number, sandbox in enumerate(shops.sandboxes[1:], start=2):
-        account = Account(name=f"ANOSIM {number}", base_url=sandbox.url)
-        account.api_key = sandbox.key
-        account.save()
-        others.append(account)
-    shops.accounts = [first, *others]
-    schedule.ensure_states()
-    schedule.read_all_now(first.pk)
+    shops.accounts = accounts_at(shops.sandboxes)
+    schedule.read_all_now(shops.accounts[0].pk)
     ends = time.monotonic() + 90
     while time.monotonic() < ends:
         known = [Product.objects.filter(account=each).exists() for each in shops.accounts]

@@ -15,13 +15,19 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import Protocol
 from urllib.parse import urlencode
 
 from .figures import BASE_DIR
 
-if TYPE_CHECKING:
-    from dashboard.sandbox import Sandbox
+
+class Provider(Protocol):
+    """Where the stack buys: a Sandbox of this process, or one far away."""
+
+    @property
+    def url(self) -> str: ...
+
+    key: str
 
 
 class StackError(Exception):
@@ -45,13 +51,13 @@ class Stack:
     does not get ready within `patience` seconds.
     """
 
-    def __init__(self, sandbox: Sandbox, *, patience: float = 90.0, environment: dict[str, str] | None = None) -> None:
+    def __init__(self, sandbox: Provider, *, patience: float = 90.0, environment: dict[str, str] | None = None) -> None:
         self.data_dir = Path(tempfile.mkdtemp(prefix="bench-"))
         self.url = ""
         self.patience = patience
         self.ready_after = 0.0  # seconds of the last start
         self._process: subprocess.Popen[str] | None = None
-        self._environment = {
+        self.environment = {
             **os.environ,
             "DATA_DIR": str(self.data_dir),
             "HOST": "127.0.0.1",
@@ -87,7 +93,7 @@ class Stack:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "anosim_dashboard.supervisor"],
                 cwd=BASE_DIR,
-                env=self._environment,
+                env=self.environment,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
@@ -162,7 +168,7 @@ class Stack:
 
     def use_django(self) -> None:
         """Set Django up in this process over the database of the stack (once in a process)."""
-        os.environ.update({name: self._environment[name] for name in ("DATA_DIR", "DATABASE_URL", "REDIS_URL")})
+        os.environ.update({name: self.environment[name] for name in ("DATA_DIR", "DATABASE_URL", "REDIS_URL")})
         os.environ["DJANGO_SETTINGS_MODULE"] = "anosim_dashboard.settings"
         # Playwright keeps an event loop in the main thread; nothing else runs in it.
         os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"

@@ -16,7 +16,7 @@ from bench.bought import judge
 from bench.figures import Report, main
 from bench.stack import Stack
 
-from .load import COMPRESSED, SETTINGS, Form, Load, asked, sender_to, shop, until_known
+from .load import COMPRESSED, SETTINGS, Form, Load, accounts, asked, sender_to, shop, until_known
 
 GOALS = ("G7",)
 QUESTION = "Redis killed and emptied during orders: 0 lost, 0 doubled, sent within 60 s"
@@ -38,7 +38,7 @@ def measure(report: Report, options: argparse.Namespace) -> None:
                 took[what].append(_break(what, stack, load, rng, 3.0 if options.quick else APART))
         load.wait_until_settled(120)
         _tell(report, load, took)
-        judge(report, [sandbox], _accounts())
+        judge(report, [sandbox], accounts())
         report.remark(COMPRESSED)
 
 
@@ -93,12 +93,6 @@ def _tell(report: Report, load: Load, took: dict[str, list[float]]) -> None:
     lost, doubled = load.sms_differences()
     report.add("SMS lost", lost, "SMS", 0, n=len(load.texts))
     report.add("SMS doubled", doubled, "SMS", 0, n=len(load.texts))
-
-
-def _accounts() -> list[object]:
-    from dashboard.models import Account
-
-    return list(Account.objects.all())
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from bench.outages import Watch
 from bench.postgres import Postgres
 from bench.stack import Stack
 
-from .load import COMPRESSED, SETTINGS, Form, Load, asked, sender_to, shop, until_known
+from .load import COMPRESSED, SETTINGS, Form, Load, accounts, asked, sender_to, shop, until_known
 
 GOALS = ("G19",)
 QUESTION = "kill -9 of each process under load, SQLite: heals within 30 s, nothing lost"
@@ -48,7 +48,7 @@ def measure_on(report: Report, options: argparse.Namespace, postgres: Postgres |
         load.wait_until_settled(150)
         kills.tell(report)
         _tell(report, load)
-        judge(report, [sandbox], _accounts())
+        judge(report, [sandbox], accounts())
         report.remark(COMPRESSED)
 
 
@@ -135,12 +135,6 @@ def _tell(report: Report, load: Load) -> None:
     lost, doubled = load.sms_differences()
     report.add("SMS lost", lost, "SMS", 0, n=len(load.texts))
     report.add("SMS doubled", doubled, "SMS", 0, n=len(load.texts))
-
-
-def _accounts() -> list[object]:
-    from dashboard.models import Account
-
-    return list(Account.objects.all())
 
 
 if __name__ == "__main__":

@@ -48,6 +48,13 @@ def shop(seed: int, **options: Any) -> Sandbox:
     return sandbox
 
 
+def accounts() -> list[Any]:
+    """Ours, for the judge."""
+    from dashboard.models import Account
+
+    return list(Account.objects.all())
+
+
 def until_known(patience: float = 90.0) -> None:
     """Wait until the account was read for the first time."""
     from dashboard.models import SyncState
@@ -102,8 +109,8 @@ class Load:
         self.texts: list[str] = []
         self._stack, self._send = stack, send
         self._lock = threading.Lock()
-        rows = Product.objects.filter(on_sale=True, price_usd__lt=20).order_by("price_usd", "pk")
-        self._products = list(rows.values_list("pk", "price_usd"))
+        rows = Product.objects.filter(on_sale=True, price_usd__lt=20).order_by("-price_usd", "pk")
+        self._products = list(rows.values_list("pk", "price_usd", "remote_id"))
         self._buyers = ThreadPoolExecutor(8, thread_name_prefix="buyer")
         self._stopping = threading.Event()
         turns = ((sms_every, self.message), (order_every, self.order))
@@ -140,11 +147,15 @@ class Load:
     def order(self) -> Form:
         """Let somebody send the order form of a product that nobody ordered yet; does not wait."""
         with self._lock:
-            product, price = self._products.pop()
+            product, price, _ = self._products.pop()
             form = Form(product, str(price))
             self.forms.append(form)
         self._buyers.submit(self._press_until_taken, form)
         return form
+
+    def next_products(self, count: int) -> list[int]:
+        """The provider's ids of what is ordered next, the cheapest first."""
+        return [remote_id for _, _, remote_id in self._products[-count:]]
 
     def _press_until_taken(self, form: Form) -> None:
         fields = {"token": form.token, "price": form.price, "amount": "1", "provider": "0", "note": "crash"}

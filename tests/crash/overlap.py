@@ -1,0 +1,88 @@
+"""A read that takes three times its interval (reliability.md G22): does it run beside itself, does the queue grow?"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from contextlib import ExitStack
+from datetime import datetime
+from typing import Any
+
+from redis import Redis
+
+from anosim_dashboard import embedded_redis
+from bench.accounts import accounts_at
+from bench.figures import Report, main
+from bench.stack import Stack
+from dashboard.sandbox import Sandbox
+
+from .load import SETTINGS, until_known
+
+GOALS = ("G22",)
+QUESTION = "Reads of 6 s that are due every 2 s: one at a time in an account, nothing piles up"
+ACCOUNTS = 4
+PATH = "/OrderBookingsCurrent"  # read every two seconds while a number runs
+TAKES = 6.0  # seconds
+SMALL = {"orders": 8, "bookings": 12, "sms": 20}  # what is read at the start should be over soon
+BEGIN = 12.0  # seconds until it is
+
+
+def measure(report: Report, options: argparse.Namespace) -> None:
+    environment = SETTINGS | {"DATABASE_URL": os.environ.get("DATABASE_URL", "")}
+    with ExitStack() as opened:
+        shops = [opened.enter_context(Sandbox(seed=220 + number, size=SMALL)) for number in range(ACCOUNTS)]
+        stack = opened.enter_context(Stack(shops[0], environment=environment))
+        stack.use_django()
+        accounts_at(shops)
+        until_known()
+        for sandbox in shops:
+            sandbox.set_faults({"latency": {"path": PATH, "seconds": TAKES}})
+        time.sleep(BEGIN)
+        seconds = 14.0 if options.quick else 90.0
+        began = time.time()
+        depth = _deepest(stack, seconds)
+        reads = [_reads(sandbox, began) for sandbox in shops]
+        beside = max(map(_most_at_once, reads))
+        report.add("slow reads at once in an account, most", beside, "reads", 1, n=sum(map(len, reads)))
+        report.add("tasks waiting in the queue, most", depth, "tasks", ACCOUNTS)
+        rate = 60 * min(map(len, reads)) / seconds
+        report.add("slow reads in the account with fewest", rate, "a minute", spread=f"{60 / TAKES:g} are possible")
+
+
+def _deepest(stack: Stack, seconds: float) -> int:
+    """The most that waited in the queue, looked at fifty times a second."""
+    redis = Redis.from_url(embedded_redis.url(stack.data_dir))
+    ends, deepest = time.monotonic() + seconds, 0
+    while time.monotonic() < ends:
+        deepest = max(deepest, int(redis.llen("celery")))
+        time.sleep(0.02)
+    return deepest
+
+
+def _reads(sandbox: Sandbox, since: float) -> list[tuple[float, float]]:
+    """Beginning and end of each slow read, by the provider's log."""
+    found = []
+    for call in sandbox.calls:
+        began = _began(call)
+        if call["path"].endswith(PATH) and began >= since:
+            found.append((began, began + (call.get("seconds") or TAKES)))
+    return found
+
+
+def _began(call: dict[str, Any]) -> float:
+    return datetime.fromisoformat(call["at"]).timestamp()
+
+
+def _most_at_once(reads: list[tuple[float, float]]) -> int:
+    """The answer is noted just before it is sent: the next read cannot begin sooner."""
+    moments = sorted([(began, 1) for began, _ in reads] + [(ended, -1) for _, ended in reads])
+    now = most = 0
+    for _, step in moments:
+        now += step
+        most = max(most, now)
+    return most
+
+
+if __name__ == "__main__":
+    main(QUESTION, measure)
