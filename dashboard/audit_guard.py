@@ -53,7 +53,7 @@ def drop_statements(vendor: str) -> list[str]:
 
 
 def after_migrations(using: str, **_: Any) -> None:
-    """Receiver of post_migrate. Going back to before the table had a chain there is nothing to guard."""
+    """Receiver of post_migrate. Back to before the table had a chain, the way forward again must be free."""
     connection = connections[using]
     with connection.cursor() as cursor:
         if TABLE not in connection.introspection.table_names(cursor):
@@ -61,3 +61,7 @@ def after_migrations(using: str, **_: Any) -> None:
         columns = {column.name for column in connection.introspection.get_table_description(cursor, TABLE)}
     if "seq" in columns:
         ensure(using)
+        return
+    with connection.cursor() as cursor:
+        for statement in drop_statements(connection.vendor):
+            cursor.execute(statement)

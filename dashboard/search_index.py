@@ -14,6 +14,7 @@ from typing import Any
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from . import schema
 from .models.search import FTS_TABLE, ID_BITS, SPAN_BITS
 from .search_form import document_of
 
@@ -31,7 +32,7 @@ CHUNK = 5000
 def ensure(using: str = "default", **_: Any) -> None:
     """Make the index unless it is there and in step. At a million messages that takes about a minute."""
     connection = connections[using]
-    if _is_made(connection) or not _has_column(connection):
+    if is_made(using) or not _has_column(connection):
         return
     _fill_documents(connection)
     if connection.vendor == "sqlite":
@@ -40,7 +41,8 @@ def ensure(using: str = "default", **_: Any) -> None:
         _make_gin(connection)
 
 
-def _is_made(connection: BaseDatabaseWrapper) -> bool:
+def is_made(using: str = "default") -> bool:
+    connection = connections[using]
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
             wanted = [FTS_SQL, *TRIGGERS.values()]
@@ -166,13 +168,15 @@ def _make_gin(connection: BaseDatabaseWrapper) -> None:
     with connection.cursor() as cursor:
         cursor.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
         cursor.execute(f"ALTER TABLE {SMS} ALTER COLUMN search_text SET STATISTICS 300")
-        drop(connection)
-        cursor.execute(
-            f"CREATE INDEX {GIN} ON {SMS} USING gin (search_text gin_trgm_ops) WITH (gin_pending_list_limit = 256)"
+        schema.make_index(
+            connection,
+            GIN,
+            f"ON {SMS} USING gin (search_text gin_trgm_ops) WITH (gin_pending_list_limit = 256)",
         )
-        cursor.execute(
-            f"CREATE INDEX {NOTES_GIN} ON dashboard_booking USING gin (note_search gin_trgm_ops) "
-            "WHERE NOT (note_search = '')"
+        schema.make_index(
+            connection,
+            NOTES_GIN,
+            "ON dashboard_booking USING gin (note_search gin_trgm_ops) WHERE NOT (note_search = '')",
         )
         # What the filter by sender compares: without it the planner takes any sender for a rare one.
         cursor.execute(f"CREATE STATISTICS IF NOT EXISTS {SMS}_sender ON (UPPER(sender)) FROM {SMS}")

@@ -18,7 +18,7 @@ from django.db import DatabaseError, connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
 from anosim_dashboard.environment import BadEnvironment, env, env_secret
-from dashboard import audit, search_index
+from dashboard import audit, audit_guard, search_index
 from dashboard.models import Account, User
 from dashboard.sync import schedule
 from dashboard.sync.single import check_base_url
@@ -51,10 +51,17 @@ class Command(BaseCommand):
 
     def _migrate(self) -> None:
         executor = MigrationExecutor(connection)
-        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        loader = executor.loader
+        unknown = loader.applied_migrations.keys() - loader.disk_migrations.keys()
+        if newer := sorted(name for app, name in unknown if app == "dashboard"):
+            raise BadEnvironment(
+                f"The database is of a newer version of the dashboard than this one ({newer[-1]}): start that version, "
+                "or go back as docs/upgrading.md says."
+            )
+        # What comes after migrations counts too: they may have been killed half-way.
+        planned = executor.migration_plan(loader.graph.leaf_nodes())
+        if planned or audit_guard.missing() or not search_index.is_made():
             call_command("migrate", interactive=False, verbosity=0)
-        # After a migration this has run; where that was killed half-way, it has not.
-        search_index.ensure()
 
     def _admin(self) -> tuple[str, str] | None:
         """Make or update the admin that the environment names, or the first one; (name, password) if one was made."""
