@@ -47,7 +47,7 @@ def judge(report: Report, sandboxes: Sequence[Books], accounts: list[Any]) -> No
         "sold without a purchase that says so", len(found["lost"]), "sales", 0, spread="; ".join(found["lost"][:3])
     )
     report.add("wrong verdicts", len(found["wrong"]), "purchases", 0, spread="; ".join(found["wrong"][:3]))
-    report.add("difference of the sums", abs(sold_sum - told_sum), "USD", 0, spread=f"{sold_sum} sold")  # type: ignore[arg-type]
+    report.add("difference of the sums", float(abs(sold_sum - told_sum)), "USD", 0, spread=f"{sold_sum} sold")
     report.add("still under way", sum(statuses[each] for each in OPEN), "purchases", 0)
     report.add("left open without a reason", len(silent), "purchases", 0)
     decided = sum(statuses[each] for each in DECIDED)

@@ -68,6 +68,10 @@ class Stack:
     def child(self, part: str) -> int:
         return next((pid for pid, command in self.children().items() if part in command), 0)
 
+    def kill(self, part: str) -> None:
+        """SIGKILL to the child in whose command line the part stands."""
+        os.kill(self.child(part), signal.SIGKILL)
+
     def memory(self) -> float:
         """Proportional set size of all its processes, in MB."""
         total = 0
@@ -98,6 +102,10 @@ class Session:
         self.get("/accounts/login/")
         status, _ = self.post("/accounts/login/", {"username": username, "password": password})
         assert status == 302, "the sign-in was refused"
+
+    @property
+    def key(self) -> str:
+        return self._cookies["sessionid"]
 
     def get(self, path: str) -> tuple[int, bytes]:
         return self._ask("GET", path)

@@ -16,6 +16,9 @@ from dashboard.sandbox import Sandbox
 from dashboard.sandbox.records import Booking
 from tests.browser.listening import Listener, assign, by_end
 from tests.browser.visits import PASSWORD, PERSON, Visit
+from tests.compose.course import at_provider
+from tests.compose.project import Project
+from tests.compose.walking import IMAGE, containers
 from tests.stack import Stack
 
 PLAIN_HOST = "dashboard.test"
@@ -50,23 +53,31 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture(scope="package")
 def provider() -> Iterator[Sandbox]:
     """What the dashboard reads; nothing happens there but what a test does. Its past holds hostile messages."""
-    with Sandbox(seed=7, size=SIZE, hostile=0.15) as sandbox:
+    host = "0.0.0.0" if os.environ.get(IMAGE) else "127.0.0.1"
+    with Sandbox(seed=7, size=SIZE, hostile=0.15, host=host) as sandbox:
         yield sandbox
 
 
 @pytest.fixture(scope="package")
-def stack(chromium: Browser, provider: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The dashboard as `script/server` runs it: on SQLite and its own Redis, or on the servers of the environment."""
+def stack(chromium: Browser, provider: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack | Project]:
+    """The dashboard as `script/server` runs it: on SQLite and its own Redis, or on the servers of the environment.
+
+    With COMPOSE_IMAGE it is that image, brought up by docker-compose.yml (`python -m tests.compose browser`).
+    """
+    variables = {
+        "ADMIN_USERNAME": PERSON,
+        "ADMIN_PASSWORD": PASSWORD,
+        "ALLOWED_HOSTS": f"127.0.0.1,localhost,{PLAIN_HOST}",
+    }
+    if os.environ.get(IMAGE):
+        with containers(at_provider(provider) | variables) as project:
+            project.up()
+            project.untie()
+            yield project
+        return
+    variables |= {"ANOSIM_BASE_URL": provider.url, "ANOSIM_API_KEY": provider.key}
     with _own_database() as servers:
-        stack = Stack(
-            tmp_path_factory.mktemp("browser") / "data",
-            ANOSIM_BASE_URL=provider.url,
-            ANOSIM_API_KEY=provider.key,
-            ADMIN_USERNAME=PERSON,
-            ADMIN_PASSWORD=PASSWORD,
-            ALLOWED_HOSTS=f"127.0.0.1,localhost,{PLAIN_HOST}",
-            **servers,
-        )
+        stack = Stack(tmp_path_factory.mktemp("browser") / "data", **variables, **servers)
         try:
             stack.wait_ready()
             yield stack

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 import time
 
 import pytest
@@ -42,7 +40,7 @@ def test_a_killed_web_process_leaves_a_page_that_is_right_soon_after(
     visit: Visit, provider: Sandbox, stack: Stack
 ) -> None:
     visit.go_live("/inbox/")
-    os.kill(stack.child("anosim_dashboard.web"), signal.SIGKILL)
+    stack.kill("anosim_dashboard.web")
     receive(provider, "Sent while no server ran 820820")
     visit.expect_state(LOST)
     wait_until(lambda: stack.get("/healthz")[0] == 200, 30)

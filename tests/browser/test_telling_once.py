@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 
 import pytest
 from playwright.sync_api import expect
@@ -117,7 +115,7 @@ def test_after_the_server_was_killed_news_is_told_again(
 ) -> None:
     page = listener.visit.page
     listener.choose("All bookings", notify=True)
-    os.kill(stack.child("anosim_dashboard.web"), signal.SIGKILL)
+    stack.kill("anosim_dashboard.web")
     listener.visit.expect_state(LOST)
     provider.world.receive_sms(foreign.id, "Meanwhile 670001", "Bank")
     listener.visit.expect_state("live", 30)
