@@ -61,7 +61,8 @@ class Client:
 
     base_url as check_base_url takes it (ValueError otherwise). A key that cannot be one raises BadKey at the
     first call. `before_call` runs before every HTTP attempt and may raise TryLater to forbid it; the time it
-    waits does not count. `read_deadline` and `spend_deadline` are seconds, all in (look-up, connection,
+    waits does not count. `told_to_wait` runs at once when any answer asks for silence: with the seconds that it
+    names (None if it names none) and whether it was "too many calls" (429). `read_deadline` and `spend_deadline` are seconds, all in (look-up, connection,
     headers, body): the first for one attempt of a read, and twice that for all its tries; the second for a
     call that changes something. `max_body` is in bytes.
     """
@@ -72,6 +73,7 @@ class Client:
         key: str,
         *,
         before_call: Callable[[], None] | None = None,
+        told_to_wait: Callable[[float | None, bool], None] | None = None,
         read_deadline: float = 10.0,
         spend_deadline: float = 90.0,
         tries: int = 3,
@@ -81,6 +83,7 @@ class Client:
         self._key = Key(key)
         self._wire = Wire(self.base_url, self._key, max_body)
         self._before_call = before_call
+        self._told_to_wait = told_to_wait
         self._read_deadline = read_deadline
         self._spend_deadline = spend_deadline
         self._tries = max(1, tries)
@@ -241,10 +244,19 @@ class Client:
             if unknown and deadline.left() <= 0:
                 break
             answer = send(path)
+            self._heed(answer)
             if answer.status not in (404, 405):
                 return answer
             unknown.append(answer)
         return answers.most_telling(unknown)
+
+    def _heed(self, answer: Answer) -> None:
+        """Pass on a wish for silence before anything else is done with the answer: other threads are about to call."""
+        if self._told_to_wait is None or answer.status < 400:
+            return
+        seconds = answers.retry_after(answer)
+        if answer.status == 429 or (answer.status >= 500 and seconds is not None):
+            self._told_to_wait(seconds, answer.status == 429)
 
     def _send_read(self, path: str, query: Mapping[str, int], seconds: float) -> Answer:
         error: AnosimError

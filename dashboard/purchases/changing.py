@@ -17,7 +17,7 @@ from ..anosim import AnosimError, Client, OutcomeUnknown, Refused, TryLater, Unr
 from ..encryption import CannotUnseal
 from ..live import topics
 from ..models import Account, Booking, BookingChange, SyncState, User
-from ..sync.clients import spending_client_for
+from ..sync.clients import spending_client_for, stopped
 from ..wording import usd
 from .intents import Declined
 
@@ -105,6 +105,8 @@ def apply(pk: int) -> str:
     if not _may(may_now, change.requested_by, change.account_id, change.kind, change.booking):
         return _end(change, Status.REFUSED, f"{change.requested_by} may not do this any more. Nothing was sent.")
     try:
+        if change.status == Status.QUEUED:  # else a worker that died may have sent it: only a call tells
+            stopped(change.account)
         words = _make(spending_client_for(change.account), change)
     except OutcomeUnknown as error:
         return _end(change, Status.UNKNOWN, f"{error.text} The next reading shows it.")

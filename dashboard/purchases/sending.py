@@ -17,7 +17,7 @@ from ..access_rules import Rule, may_now, people_with
 from ..anosim import AnosimError, BadKey, Client, Order, OutcomeUnknown, Product, Refused, TryLater
 from ..encryption import CannotUnseal
 from ..models import Account, Purchase
-from ..sync.clients import client_for_one_call, spending_client_for, take_turn
+from ..sync.clients import client_for_one_call, heed_silence, spending_client_for, take_turn
 from . import booked, evidence, presence
 from .failpoints import reach
 from .transitions import move
@@ -86,6 +86,7 @@ def _prepare(purchase: Purchase) -> evidence.Look | None:
         product, look = take_look(spending_client_for(account), purchase, with_product=True)
         if presence.boot_seconds() - begun > LOOK_FRESH:
             raise TryLater("Reading price and balance took too long.")
+        heed_silence(account)
     except (AnosimError, CannotUnseal) as error:
         _back_or_refused(purchase, error)
         return None

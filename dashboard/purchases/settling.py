@@ -44,6 +44,10 @@ def settle(pk: UUID) -> str:
     if not purchase.account.enabled:
         return "paused"
     reach("settle:before-look")
+    if purchase.account.breaker_until is not None:
+        # The schedule probes whether the provider is back; a look of our own could only fail with it.
+        _put_off(purchase)
+        return purchase.status
     try:
         _, look = take_look(spending_client_for(purchase.account), purchase)
     except (AnosimError, CannotUnseal) as error:
@@ -202,6 +206,12 @@ def _later(purchase: Purchase, looked_at: datetime, **values: Any) -> None:
     mine = Purchase.objects.filter(pk=purchase.pk, status=Status.UNKNOWN, attempt=purchase.attempt)
     mine.update(checks=min(checks, 30_000), next_check_at=next_at, **values)
     reach("settle:later")
+
+
+def _put_off(purchase: Purchase) -> None:
+    """Look a moment later, without counting it as a look."""
+    mine = Purchase.objects.filter(pk=purchase.pk, status=Status.UNKNOWN, attempt=purchase.attempt)
+    mine.update(next_check_at=timezone.now() + timedelta(seconds=WAIT_SETTLED))
 
 
 def _taken(purchase: Purchase) -> set[int]:

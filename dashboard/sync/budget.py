@@ -7,6 +7,7 @@ Without Redis (a hand-run sync while it is away) the process paces itself at hal
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 import time
@@ -21,6 +22,7 @@ from . import redis_server
 
 LONGEST_WAIT = 10.0  # seconds that a call waits for a slot before it gives way to the next schedule
 URGENT_DEBT = 1.5  # seconds of slots that urgent calls may take in advance
+SILENCE = "ANOSIM asked us to call less often."
 LONGEST_PAUSE = 900.0  # cap of Retry-After: 15 minutes
 # A 429 makes the slots wider by a factor and is forgotten after some seconds: several in a row slow us down to what
 # the provider bears, a stray one now and then hardly does.
@@ -39,7 +41,7 @@ class NotOurTurn(TryLater):
 
 
 class CallBudget:
-    """`wait()` before every call, `throttled()` after a 429."""
+    """`wait()` before every call, `told_to_wait()` after an answer that asks for silence."""
 
     def __init__(self, account_id: int, per_second: int | None = None, redis: Redis | None = None) -> None:
         self._id = account_id
@@ -52,8 +54,7 @@ class CallBudget:
             delay = self._reserve()
         except (RedisError, OSError):
             delay = self._reserve_locally()
-        if delay > 0:
-            time.sleep(delay)
+        self._sleep(delay)
 
     def hurry(self) -> None:
         """The turn of a call that a person waits for: at once, with the slot that it takes from the reads to come, as
@@ -62,8 +63,40 @@ class CallBudget:
             delay = self._reserve()
         except (RedisError, OSError):
             return
-        if delay > URGENT_DEBT:
-            time.sleep(delay - URGENT_DEBT)
+        self._sleep(delay - URGENT_DEBT)
+
+    def heed(self) -> None:
+        """Raises NotOurTurn while the provider wants silence; takes no turn."""
+        try:
+            left = self.silence()
+        except (RedisError, OSError):
+            return
+        if left > 0:
+            raise NotOurTurn(SILENCE, left)
+
+    def silence(self) -> float:
+        """Seconds for which the provider still wants silence, 0 if it does not."""
+        redis = self._redis or redis_server.client()
+        with redis.pipeline(transaction=False) as batch:
+            batch.time()
+            batch.get(self._name("pause"))
+            (seconds, micros), pause = batch.execute()
+        return 0.0 if pause is None else max(0.0, float(pause) - (seconds + micros / 1e6))
+
+    def told_to_wait(self, seconds: float | None, throttled: bool) -> None:
+        """What a client calls at an answer that asks for silence; only a 429 also slows us down for a while."""
+        if throttled:
+            self.throttled(seconds)
+        elif seconds:
+            with contextlib.suppress(RedisError, OSError):
+                redis = self._redis or redis_server.client()
+                self._pause(redis, self._now(redis), min(seconds, LONGEST_PAUSE))
+
+    def _sleep(self, seconds: float) -> None:
+        """Sleep until a turn. Another caller may have been told meanwhile to be silent: then it is none."""
+        if seconds > 0:
+            time.sleep(seconds)
+            self.heed()
 
     def throttled(self, retry_after: float | None) -> float:
         """Note a 429: silence for `retry_after` seconds (capped; a growing wait of our own if None), then a lower
@@ -74,10 +107,16 @@ class CallBudget:
             level = min(_level(redis.get(self._name("slow")), now) + 1, MOST_LEVELS)
             redis.set(self._name("slow"), f"{level} {now}", px=int(level * FORGOTTEN_AFTER * 1000))
             wait = self._silence(retry_after, level)
-            redis.set(self._name("pause"), f"{now + wait}", px=max(1, int(wait * 1000)))
+            self._pause(redis, now, wait)
         except (RedisError, OSError):
             wait = self._silence(retry_after, 1.0)
         return wait
+
+    def _pause(self, redis: Redis, now: float, seconds: float) -> None:
+        """Silence from now on; one that was to last longer stands."""
+        known = redis.get(self._name("pause"))
+        if known is None or float(str(known)) < now + seconds:
+            redis.set(self._name("pause"), f"{now + seconds}", px=max(1, int(seconds * 1000)))
 
     @staticmethod
     def _silence(retry_after: float | None, level: float) -> float:
@@ -94,7 +133,7 @@ class CallBudget:
             (seconds, micros), pause, slow = batch.execute()
         now = seconds + micros / 1e6
         if pause is not None and (left := float(pause) - now) > 0:
-            raise NotOurTurn("ANOSIM asked us to call less often.", left)
+            raise NotOurTurn(SILENCE, left)
         width = self._width * WIDER ** round(_level(slow, now))
         first = int(now / width)
         for slot in range(first, first + int(LONGEST_WAIT / width)):

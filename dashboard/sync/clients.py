@@ -7,14 +7,14 @@ from collections.abc import Callable
 
 from django.conf import settings
 
-from ..anosim import Client
+from ..anosim import Client, TryLater
 from ..models import Account
 from .budget import CallBudget
 
 READ_DEADLINE = 6.0  # seconds of one attempt; a call with its retry ends within twice that
-TRIES = 2
+TRIES = 2  # one for an account whose last reads failed: trying again at once would double the calls of a storm
 _lock = threading.Lock()
-_clients: dict[tuple[int, bool], tuple[str, Client]] = {}
+_clients: dict[tuple[int, bool, int], tuple[str, Client]] = {}
 
 
 def client_for(account: Account) -> Client:
@@ -37,7 +37,22 @@ def client_for_one_call(account: Account, before_call: Callable[[], None]) -> Cl
     Raises encryption.CannotUnseal when no field key opens the key.
     """
     deadline = float(settings.PURCHASE_DEADLINE_SECONDS)
-    return Client(account.base_url, account.api_key, before_call=before_call, spend_deadline=deadline)
+    return Client(
+        account.base_url,
+        account.api_key,
+        before_call=before_call,
+        told_to_wait=CallBudget(account.pk).told_to_wait,
+        spend_deadline=deadline,
+    )
+
+
+def stopped(account: Account) -> None:
+    """Raises TryLater while the provider is down by all we know: then only the probes of the schedule ask.
+
+    A key that is refused is another matter: the provider's own words about it are worth a call.
+    """
+    if account.breaker_until is not None and account.key_ok is not False:
+        raise TryLater("ANOSIM does not answer at the moment.")
 
 
 def take_turn(account: Account) -> None:
@@ -45,10 +60,16 @@ def take_turn(account: Account) -> None:
     CallBudget(account.pk).hurry()
 
 
+def heed_silence(account: Account) -> None:
+    """Raises NotOurTurn while the provider wants silence of the account, as an answer since `take_turn` may have said."""
+    CallBudget(account.pk).heed()
+
+
 def _client(account: Account, urgent: bool) -> Client:
     made_from = f"{account.base_url} {account.sealed_key}"
+    tries = 1 if account.breaker_failures else TRIES
     with _lock:
-        known = _clients.get((account.pk, urgent))
+        known = _clients.get((account.pk, urgent, tries))
         if known and known[0] == made_from:
             return known[1]
         budget = CallBudget(account.pk)
@@ -56,9 +77,10 @@ def _client(account: Account, urgent: bool) -> Client:
             account.base_url,
             account.api_key,
             before_call=budget.hurry if urgent else budget.wait,
+            told_to_wait=budget.told_to_wait,
             read_deadline=READ_DEADLINE,
             spend_deadline=float(settings.PURCHASE_DEADLINE_SECONDS),
-            tries=TRIES,
+            tries=tries,
         )
-        _clients[(account.pk, urgent)] = (made_from, client)
+        _clients[(account.pk, urgent, tries)] = (made_from, client)
         return client

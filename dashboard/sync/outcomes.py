@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import timedelta
 
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
+from redis.exceptions import RedisError
 
 from .. import audit
 from ..anosim import AnosimError, BadKey, Refused, TryLater, Unreadable
@@ -67,7 +69,7 @@ def failed(state: SyncState, error: AnosimError) -> str:
     now = timezone.now()
     throttled = isinstance(error, TryLater) and error.throttled
     failures = state.failures if throttled else state.failures + 1
-    if isinstance(error, TryLater) and error.throttled:
+    if isinstance(error, TryLater) and throttled:
         delay = _silence(state.account_id, error)
     elif isinstance(error, TryLater) and error.retry_after is not None:
         delay = max(1.0, error.retry_after)
@@ -82,7 +84,7 @@ def failed(state: SyncState, error: AnosimError) -> str:
             error=error.text[:400],
             error_since=state.error_since or now,
         )
-        if noted and not throttled:
+        if noted and not isinstance(error, NotOurTurn):
             _count_failure(state, error)
         if noted and not state.error:
             topics.touch(state.account_id, topics.SYNC)
@@ -96,17 +98,26 @@ def renew_lease(state: SyncState) -> None:
 
 
 def _silence(account_id: int, error: TryLater) -> float:
-    """Seconds until the next try of a throttled kind. A 429 also silences the account; our own queue does not."""
-    if isinstance(error, NotOurTurn):
-        return max(0.5, error.retry_after or 1.0)
-    return CallBudget(account_id).throttled(error.retry_after)
+    """Seconds until the next try of a throttled kind: as long as the account is to be silent after a 429, which its
+    client has noted, or as our own queue is long."""
+    seconds = error.retry_after
+    if not isinstance(error, NotOurTurn):
+        with contextlib.suppress(RedisError, OSError):
+            seconds = CallBudget(account_id).silence()
+    return max(0.5, seconds or 1.0)
 
 
 def _count_failure(state: SyncState, error: AnosimError) -> None:
-    """Open the breaker after failures in a row, or at once when the key is refused; then only the balance is asked."""
+    """Open the breaker after failures in a row, or at once when the key is refused; then only the balance is asked.
+
+    "Too many calls" counts as well: where every call is answered so, even one after each silence is too many.
+    """
     if isinstance(error, Refused | OurFault):
         return
     mine = Account.objects.filter(pk=state.account_id)
+    if state.kind != Kind.BALANCE:
+        # What was under way when the breaker opened says nothing new, and must not make the probes rarer.
+        mine = mine.filter(breaker_until=None)
     if isinstance(error, BadKey):
         # What was said of a key that has been replaced meanwhile says nothing of the new one.
         mine = mine.filter(sealed_key=state.account.sealed_key)
@@ -118,13 +129,13 @@ def _count_failure(state: SyncState, error: AnosimError) -> None:
         seconds = schedule.BAD_KEY_SECONDS[account.key_ok is False]
         mine.update(key_ok=False, key_verdict=error.text[:400], key_checked_at=now)
     elif account.breaker_failures >= schedule.BREAKER_AFTER:
-        seconds = schedule.BREAKER_SECONDS
+        seconds = schedule.probe_wait(account.breaker_failures)
     else:
         return
     until = now + timedelta(seconds=seconds)
     mine.update(breaker_until=until)
     if state.account.breaker_until is None:
-        audit.by_machine("sync.stopped", state.account, {"why": error.text, "seconds": seconds})
+        audit.by_machine("sync.stopped", state.account, {"why": error.text, "seconds": round(seconds)})
     SyncState.objects.filter(account_id=state.account_id, kind=Kind.BALANCE).update(due_at=until)
     topics.touch(state.account_id, topics.SYNC)
 

@@ -113,9 +113,12 @@ def _read_booking_sms(state: SyncState, client: Client) -> tuple[Changes, bool]:
     total, stop = Changes(), monotonic() + BACKFILL_SECONDS
     wanted = list(Booking.objects.filter(account=state.account).select_related("account").sms_wanted()[:BOOKINGS_A_RUN])
     trouble: list[AnosimError] = []
+    read = 0
 
     def ask(booking: Booking) -> tuple[datetime, Listing[Any]] | None:
-        return (timezone.now(), client.booking_sms(booking.remote_id)) if monotonic() < stop else None
+        # The provider being away is found out once, not for each of many bookings.
+        away = sum(not isinstance(error, Refused) for error in trouble) >= READERS
+        return None if away or monotonic() > stop else (timezone.now(), client.booking_sms(booking.remote_id))
 
     with ThreadPoolExecutor(READERS, thread_name_prefix="booking-sms") as readers:
         asked = {readers.submit(ask, booking): booking for booking in wanted}
@@ -129,7 +132,8 @@ def _read_booking_sms(state: SyncState, client: Client) -> tuple[Changes, bool]:
                 continue
             if found is not None:
                 total.add(_save_one(state, booking, *found))
-    if trouble and (len(trouble) == len(wanted) or isinstance(trouble[0], BadKey)):
+                read += 1
+    if trouble and (not read or isinstance(trouble[0], BadKey)):
         raise trouble[0]
     remaining = Booking.objects.filter(account=state.account).sms_wanted().exists()
     if not remaining:

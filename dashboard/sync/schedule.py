@@ -34,7 +34,11 @@ _PACES: dict[str, tuple[int, int]] = {
 LATE_SMS = timedelta(minutes=10)  # SMS of a booking that has just ended still trickle in
 LONGEST_BACKOFF = 20.0  # seconds; short, since the breaker and not the back-off guards a provider that is down
 BREAKER_AFTER = 5  # failures in a row, over all kinds
-BREAKER_SECONDS = 8  # until the next probe of a provider that is down
+# Seconds until the next probe of a provider that is down: a short fault is over soon, a long one must cost few calls
+# (reliability.md G24: a twentieth of the usual ones), and be noticed within a minute of its end.
+BREAKER_SECONDS = 8.0
+BREAKER_GROWTH = 1.5
+BREAKER_LONGEST = 40.0
 BAD_KEY_SECONDS = (15, 900)  # until a refused key is tried again: once soon, then seldom
 
 
@@ -98,6 +102,13 @@ def backoff(kind: str, failures: int) -> float:
     """Seconds until a failed read is tried again: doubling, with jitter, capped."""
     first = min(_PACES[kind][0], 4)
     return min(LONGEST_BACKOFF, first * 2.0 ** min(failures - 1, 8)) * random.uniform(0.6, 1.0)
+
+
+def probe_wait(failures: int) -> float:
+    """Seconds until the next probe after so many failures in a row, the last of them of a probe: growing, with jitter
+    so that the accounts of one provider do not probe together."""
+    seconds = BREAKER_SECONDS * BREAKER_GROWTH ** min(failures - BREAKER_AFTER, 8)
+    return min(BREAKER_LONGEST, seconds) * random.uniform(0.8, 1.0)
 
 
 def read_all_now(account_id: int) -> None:

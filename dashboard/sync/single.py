@@ -12,7 +12,7 @@ from ..encryption import CannotUnseal
 from ..live import topics
 from ..models import Account, Product
 from . import schedule
-from .clients import client_for
+from .clients import client_for, stopped
 from .save_balance import save_balance
 from .save_catalogue import save_offers
 
@@ -31,6 +31,7 @@ def refresh_product(product_id: int) -> str:
     if product.offers_at is not None and asked_at - product.offers_at < JUST_READ:
         return "fresh"
     try:
+        stopped(product.account)
         record = client_for(product.account).product(product.remote_id)
     except (AnosimError, CannotUnseal) as error:
         with transaction.atomic():
