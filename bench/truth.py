@@ -25,26 +25,28 @@ def stored_sms() -> Counter[Key]:
     return Counter(key_of(*row) for row in rows.iterator())
 
 
-def existing_sms(sandbox: Sandbox) -> Counter[Key]:
-    with sandbox.world.lock:
-        rows = list(sandbox.world.sms)
+def existing_sms(*sandboxes: Sandbox) -> Counter[Key]:
+    rows: list[Any] = []
+    for sandbox in sandboxes:
+        with sandbox.world.lock:
+            rows += sandbox.world.sms
     return Counter(key_of(row.number, row.sender, row.text, row.at) for row in rows)
 
 
-def shown_sms(sandbox: Sandbox) -> Counter[Key]:
+def shown_sms(*sandboxes: Sandbox) -> Counter[Key]:
     found: Counter[Key] = Counter()
-    for row in sandbox.shown()["sms"]:
+    for row in (row for sandbox in sandboxes for row in sandbox.shown()["sms"]):
         at = datetime.fromisoformat(row["date"].replace("Z", "+00:00"))
         found[key_of(row["number"], row["sender"], row["text"], at)] += row["real"]
     return found
 
 
-def sms_differences(sandbox: Sandbox) -> dict[str, int]:
+def sms_differences(*sandboxes: Sandbox) -> dict[str, int]:
     """How many messages are lost and doubled, against what exists and against what was shown."""
-    # The sandbox is read first: what comes later cannot count as lost.
-    shown, existing = shown_sms(sandbox), existing_sms(sandbox)
+    # The sandboxes are read first: what comes later cannot count as lost.
+    shown, existing = shown_sms(*sandboxes), existing_sms(*sandboxes)
     stored = stored_sms()
-    later = existing_sms(sandbox)
+    later = existing_sms(*sandboxes)
     return {
         "lost": (existing - stored).total(),
         "lost_of_shown": (shown - stored).total(),

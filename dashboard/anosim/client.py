@@ -61,10 +61,10 @@ class Client:
 
     base_url as check_base_url takes it (ValueError otherwise). A key that cannot be one raises BadKey at the
     first call. `before_call` runs before every HTTP attempt and may raise TryLater to forbid it; the time it
-    waits does not count. `told_to_wait` runs at once when any answer asks for silence: with the seconds that it
-    names (None if it names none) and whether it was "too many calls" (429). `read_deadline` and `spend_deadline` are seconds, all in (look-up, connection,
-    headers, body): the first for one attempt of a read, and twice that for all its tries; the second for a
-    call that changes something. `max_body` is in bytes.
+    waits does not count. `told_to_wait` runs at once when an answer asks for silence: with the seconds that it
+    names (None if it names none) and whether it was "too many calls" (429). `read_deadline` and
+    `spend_deadline` are seconds, all in (look-up, connection, headers, body): the first for one attempt of a
+    read, and twice that for all its tries; the second for a call that changes something. `max_body` is in bytes.
     """
 
     def __init__(

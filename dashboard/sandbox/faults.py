@@ -132,9 +132,9 @@ class Limit:
         self.set(rate, retry_after)
 
     def set(self, rate: float | None, retry_after: str) -> None:
-        """Change both; raises ValueError for an unknown form of Retry-After."""
-        if retry_after not in RETRY_AFTER:
-            raise ValueError(f"Retry-After can be one of {', '.join(RETRY_AFTER)}, not {retry_after!r}.")
+        """Change both; `retry_after` may also be a number of seconds. Raises ValueError for an unknown form."""
+        if retry_after not in RETRY_AFTER and not retry_after.isdecimal():
+            raise ValueError(f"Retry-After can be one of {', '.join(RETRY_AFTER)} or seconds, not {retry_after!r}.")
         self.rate = rate
         self.retry_after = retry_after
 
@@ -160,4 +160,5 @@ class Limit:
             "negative": "-5",
             "garbage": "soon",
         }
-        return {"Retry-After": forms[self.retry_after]} if self.retry_after in forms else {}
+        said = self.retry_after if self.retry_after.isdecimal() else forms.get(self.retry_after)
+        return {} if said is None else {"Retry-After": said}

@@ -194,6 +194,11 @@ class Sandbox:
         """Every row that an answer ever showed: `orders`, `bookings`, and `sms` with counts."""
         return self._shown.as_dict()
 
+    @property
+    def newest_sms_shown(self) -> int:
+        """The world's own id of the newest message that an answer has shown, 0 before the first."""
+        return self._shown.newest_sms
+
     def set_faults(
         self,
         faults: dict[str, Any] | None = None,

@@ -25,6 +25,7 @@ class Shown:
         self._orders: dict[int, Row] = {}
         self._bookings: dict[int, Row] = {}
         self._sms: dict[tuple[str, str, str, str], tuple[int, set[int]]] = {}
+        self.newest_sms = 0
 
     def orders(self, rows: list[Row]) -> None:
         """Orders were shown, with their bookings."""
@@ -51,6 +52,7 @@ class Shown:
             key = (row["simCardNumber"], row["messageDate"], row["messageSender"], row["messageText"])
             counts.setdefault(key, set()).add(sms_id)
         with self._lock:
+            self.newest_sms = max(self.newest_sms, *ids) if ids else self.newest_sms
             for key, found in counts.items():
                 most, known = self._sms.get(key, (0, set()))
                 self._sms[key] = (max(most, len(found)), known | found)

@@ -61,7 +61,7 @@ def take_turn(account: Account) -> None:
 
 
 def heed_silence(account: Account) -> None:
-    """Raises NotOurTurn while the provider wants silence of the account, as an answer since `take_turn` may have said."""
+    """Raises NotOurTurn while the provider wants silence: an answer since `take_turn` may have said so."""
     CallBudget(account.pk).heed()
 
 

@@ -60,7 +60,8 @@ def save_booking_sms(booking: Booking, listing: Listing[SmsRecord], asked_at: da
         changes.topics.add(SYNC)
     mine = Booking.objects.filter(pk=booking.pk)
     mine.filter(sms_wanted_at=wanted_at).update(sms_wanted_at=None)
-    mine.update(sms_read_at=asked_at)
+    # By the provider's clock where it tells it: ours may be ahead, and what came meanwhile would count as read.
+    mine.update(sms_read_at=min(asked_at, listing.server_time or asked_at))
     return changes
 
 
@@ -205,15 +206,16 @@ def _claim_for(booking: Booking, marks: set[str]) -> set[int]:
 
 
 def complete_since(account: Account) -> datetime | None:
-    """From when on the lists of all SMS have shown everything, gaps aside; None before the first list.
+    """From when on the lists of all SMS have shown everything; None before the first list.
 
+    That is since the last gap: it was filled from the lists of the bookings that were known then, and from no others.
     A first window that was not full held all there was: since ever.
     """
     state = SyncState.objects.filter(account=account, kind=Kind.SMS).only("window_newest_at").first()
     if state is None or state.window_newest_at is None:
         return None
-    first = SmsGap.objects.filter(account=account, from_at=None).order_by("found_at").first()
-    return first.to_at if first else datetime(1970, 1, 1, tzinfo=UTC)
+    last: datetime | None = SmsGap.objects.filter(account=account, lost=False).aggregate(at=Max("to_at"))["at"]
+    return last or datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _open_gap(account: Account, from_at: datetime | None, to_at: datetime) -> None:
@@ -240,7 +242,8 @@ def _mark_lost(booking: Booking, oldest: datetime) -> bool:
     start = booking.starts_at or booking.first_seen_at
     gap = SmsGap.objects.filter(account=booking.account).open().order_by("found_at").first()
     if booking.sms_read_at is None:
-        complete_until = start + EARLY
+        # A flood in the first minute is one, too: better a span told that held nothing than a loss that nobody sees.
+        complete_until = max(start, gap.from_at or start) if gap else start
     elif gap is None:
         return False
     else:

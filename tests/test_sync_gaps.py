@@ -1,0 +1,89 @@
+"""Bursts beyond the window of 100: filled from the bookings' own lists, or told; never passed over in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from dashboard.models import Account, Booking, Sms, SmsGap
+from dashboard.sandbox import Sandbox
+
+from .provider import account_at, read, read_until_done
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def sandbox(redis_url: str, settings: Any) -> Iterator[Sandbox]:
+    settings.REDIS_URL = redis_url
+    settings.ANOSIM_MAX_CALLS_PER_SECOND = 50
+    with Sandbox(seed=31, size={"orders": 8, "bookings": 12, "sms": 20}) as running:
+        yield running
+
+
+def order(sandbox: Sandbox) -> int:
+    """A new rental from elsewhere; the number of its booking."""
+    world = sandbox.world
+    world.move_money(world.balance, "top-up")
+    product = next(row for row in world.products.values() if row.rental_type == "RentalService" and row.price < 50)
+    for network in product.providers:
+        network.available = 10
+    booking = world.order(product.id).bookings[0]
+    world.settle()
+    return booking
+
+
+def flood(sandbox: Sandbox, booking: int, count: int) -> None:
+    for number in range(count):
+        sandbox.world.receive_sms(booking, f"Flood {number}", "Flood")
+
+
+def lost_spans(account: Account) -> list[SmsGap]:
+    return list(SmsGap.objects.filter(account=account, lost=True))
+
+
+def test_a_flood_in_the_first_minute_of_a_booking_is_told_as_lost(sandbox: Sandbox) -> None:
+    account = account_at(sandbox)
+    read_until_done(account)
+    booking = order(sandbox)
+    read(account, "bookings")
+    flood(sandbox, booking, 150)
+    read_until_done(account)
+    kept = Sms.objects.filter(sender="Flood")
+    missing = [row for row in sandbox.world.sms if row.sender == "Flood" and not kept.filter(text=row.text).exists()]
+    assert len(missing) == 50
+    [span] = lost_spans(account)
+    assert span.from_at is not None
+    assert all(span.from_at <= row.at <= span.to_at for row in missing)
+
+
+def test_a_flood_on_a_booking_that_was_not_known_yet_is_filled_from_its_own_list(sandbox: Sandbox) -> None:
+    account = account_at(sandbox)
+    read_until_done(account)
+    unknown, known = order(sandbox), sandbox.world.running()[0].id
+    flood(sandbox, unknown, 60)
+    flood(sandbox, known, 90)
+    read(account, "sms")
+    while Booking.objects.filter(account=account).sms_wanted().exists():
+        read(account, "booking_sms")
+    assert Sms.objects.filter(sender="Flood").count() < 150
+    assert not SmsGap.objects.open().exists()
+    # Only now does it show up in the lists of bookings.
+    read_until_done(account)
+    assert Sms.objects.filter(sender="Flood").count() == 150
+    assert lost_spans(account) == []
+
+
+def test_a_clock_of_ours_that_is_ahead_hides_no_loss(sandbox: Sandbox) -> None:
+    sandbox.world.clock.advance(-3600)  # as seen from there, ours is an hour ahead
+    account = account_at(sandbox)
+    read_until_done(account)
+    booking = sandbox.world.running()[0].id
+    Booking.objects.filter(remote_id=booking).update(sms_wanted_at=sandbox.world.now() + timedelta(hours=1))
+    read(account, "booking_sms")
+    flood(sandbox, booking, 150)
+    read_until_done(account)
+    assert len(lost_spans(account)) == 1
