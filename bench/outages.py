@@ -27,6 +27,7 @@ class Watch:
     """Opens the pages each second and notes how long that took, what failed, and when they began to warn."""
 
     stack: Stack
+    pages: tuple[str, ...] = PAGES
     times: list[float] = field(default_factory=list)
     worst: list[tuple[float, str, float]] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
@@ -37,20 +38,20 @@ class Watch:
         self._stop = threading.Event()
         self.busy: float | None = None
         self._used = self.stack.processor_seconds()
-        self._began = time.monotonic()
+        self.began = time.monotonic()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
     def _run(self) -> None:
         turn = time.monotonic()
         while not self._stop.is_set():
-            for page in PAGES:
+            for page in self.pages:
                 self._open(page)
             turn = max(turn + 1.0, time.monotonic())
             self._stop.wait(turn - time.monotonic())
 
     def _open(self, page: str) -> None:
-        at = time.monotonic() - self._began
+        at = time.monotonic() - self.began
         try:
             answer = self.stack.get(page)
         except (OSError, http.client.HTTPException) as error:
@@ -69,7 +70,7 @@ class Watch:
         self._thread.join()
         used = self.stack.processor_seconds() - self._used
         # Less than before: a process was killed, and its time went with it.
-        self.busy = 100 * used / (time.monotonic() - self._began) if used > 0 else None
+        self.busy = 100 * used / (time.monotonic() - self.began) if used > 0 else None
 
 
 def measure(report: Report, options: argparse.Namespace) -> None:
@@ -140,7 +141,7 @@ def _away(report: Report, sandbox: Sandbox, stack: Stack, seconds: float) -> Non
     _told(report, "provider away", watch)
     for page in PAGES:
         at = watch.warned_at.get(page)
-        report.add(f"provider away: {page} warns after", at - (down - watch._began) if at else 999, "s", 60)
+        report.add(f"provider away: {page} warns after", at - (down - watch.began) if at else 999, "s", 60)
     silent = [page for page in PAGES if not still.get(page)]
     report.add("provider away: pages that do not warn at its end", len(silent), "pages", 0, spread=str(silent))
     report.add("provider away: warnings left 3 s after it healed", 0 if quiet_again else 1, "pages", 0)

@@ -37,8 +37,9 @@ def order(sandbox: Sandbox) -> int:
 
 
 def flood(sandbox: Sandbox, booking: int, count: int) -> None:
+    """So many messages, no two of them alike."""
     for number in range(count):
-        sandbox.world.receive_sms(booking, f"Flood {number}", "Flood")
+        sandbox.world.receive_sms(booking, f"Flood {number} {len(sandbox.world.sms)}", "Flood")
 
 
 def lost_spans(account: Account) -> list[SmsGap]:
@@ -75,6 +76,59 @@ def test_a_flood_on_a_booking_that_was_not_known_yet_is_filled_from_its_own_list
     read_until_done(account)
     assert Sms.objects.filter(sender="Flood").count() == 150
     assert lost_spans(account) == []
+
+
+def test_a_flood_that_came_before_its_booking_was_known_is_told_also_while_a_later_one_is_filled(
+    sandbox: Sandbox,
+) -> None:
+    account = account_at(sandbox)
+    read_until_done(account)
+    unknown, known = order(sandbox), [row.id for row in sandbox.world.running()]
+    flood(sandbox, unknown, 150)
+    read(account, "sms")
+    while Booking.objects.filter(account=account).sms_wanted().exists():
+        read(account, "booking_sms")
+    for number in range(130):
+        sandbox.world.receive_sms(known[number % 2], f"Later {number}", "Later")
+    read(account, "sms")
+    assert SmsGap.objects.open().exists()
+    read_until_done(account)
+    first_kept = min(row.received_at for row in Sms.objects.filter(sender="Flood"))
+    assert any((span.from_at or span.to_at) < first_kept <= span.to_at for span in lost_spans(account))
+
+
+def test_a_full_list_is_no_loss_where_the_lists_of_all_have_shown_the_rest(sandbox: Sandbox) -> None:
+    sandbox.world.clock.advance(-3600)
+    account = account_at(sandbox)
+    read_until_done(account)
+    booking = order(sandbox)
+    read(account, "bookings")
+    for _ in range(3):
+        sandbox.world.clock.advance(60)
+        flood(sandbox, booking, 60)
+        read(account, "sms")
+    sandbox.world.clock.advance(60)
+    Booking.objects.filter(remote_id=booking).update(sms_read_at=sandbox.world.bookings[booking].starts_at)
+    others = [row.id for row in sandbox.world.running() if row.id != booking]
+    for number in range(140):
+        sandbox.world.receive_sms(others[number % len(others)], f"Later {number}", "Later")
+    read_until_done(account)
+    assert Sms.objects.filter(sender="Flood").count() == 180
+    assert lost_spans(account) == []
+
+
+def test_equal_messages_of_one_second_are_not_missed_where_the_window_cuts_through_it(sandbox: Sandbox) -> None:
+    account = account_at(sandbox)
+    read_until_done(account)
+    numbers = [row.id for row in sandbox.world.running()][:3]
+    at = sandbox.world.now().replace(microsecond=0)
+    for turn in range(2):
+        for number in range(60):
+            moment = at + timedelta(milliseconds=400 * turn + number)
+            sandbox.world.receive_sms(numbers[number % 3], "Your code is 482913.", "Twin", at=moment)
+        read(account, "sms")
+    read_until_done(account)
+    assert Sms.objects.filter(sender="Twin").count() == 120
 
 
 def test_a_clock_of_ours_that_is_ahead_hides_no_loss(sandbox: Sandbox) -> None:

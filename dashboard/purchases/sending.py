@@ -103,6 +103,8 @@ def take_look(
     """Read, at once, what a verdict needs: orders, balance, the extended booking, and the product's price today."""
     at = timezone.now()
     booking_id = purchase.booking.remote_id if purchase.booking and purchase.kind == Kind.EXTEND else None
+    if purchase.account.breaker_failures:
+        client.balance()  # where the schedule's last reads failed, one call tells as much as four
     with ThreadPoolExecutor(4, thread_name_prefix="look") as readers:
         orders = readers.submit(client.orders)
         balance = readers.submit(client.balance)

@@ -42,7 +42,8 @@ def save_sms(account: Account, listing: Listing[SmsRecord], asked_at: datetime, 
         return changes
     full = listing.total >= WINDOW
     known = state.window_newest_at
-    if full and (known is None or min(stamps) >= known or changes.new >= len(listing.rows)):
+    # To the second, as messages are told apart: of equal ones in the second that the window cuts some may be beyond it.
+    if full and (known is None or _second(min(stamps)) >= _second(known) or changes.new >= len(listing.rows)):
         _open_gap(account, known, min(stamps))
         changes.topics.add(SYNC)
         changes.hurry.add(Kind.BOOKING_SMS)
@@ -118,11 +119,13 @@ def fingerprint(key: bytes, record: SmsRecord) -> str:
     The second, not the raw stamp: the provider writes 0 to 7 fractional digits as it likes (anosim-api.md, wild fact
     4). Equal messages within a second are told apart by their ordinal like all equal rows.
     """
-    stamp = record.stamp
-    if record.received_at is not None:
-        stamp = record.received_at.replace(microsecond=0).isoformat()
+    stamp = record.stamp if record.received_at is None else _second(record.received_at).isoformat()
     canonical = json.dumps(["v1", record.number, record.sender, record.text, stamp])
     return hmac.new(key, canonical.encode(), hashlib.sha256).hexdigest()
+
+
+def _second(at: datetime) -> datetime:
+    return at.replace(microsecond=0)
 
 
 def _save(account: Account, records: Iterable[SmsRecord], asked_at: datetime, booking: Booking | None) -> Changes:
@@ -239,18 +242,25 @@ def _open_gap(account: Account, from_at: datetime | None, to_at: datetime) -> No
 def _mark_lost(booking: Booking, oldest: datetime) -> bool:
     """The booking's own list was full too. What lies between the last moment up to which we know everything and its
     oldest row cannot be had any more: note that, for the status page. Whether there is such a span."""
-    start = booking.starts_at or booking.first_seen_at
-    gap = SmsGap.objects.filter(account=booking.account).open().order_by("found_at").first()
-    if booking.sms_read_at is None:
-        # A flood in the first minute is one, too: better a span told that held nothing than a loss that nobody sees.
-        complete_until = max(start, gap.from_at or start) if gap else start
-    elif gap is None:
-        return False
-    else:
-        complete_until = max(booking.sms_read_at, gap.from_at or start)
-    if oldest <= complete_until:
+    complete_until = _complete_until(booking)
+    if complete_until is None or oldest <= complete_until:
         return False
     SmsGap.objects.create(
         account=booking.account, from_at=complete_until, to_at=oldest, closed_at=timezone.now(), lost=True
     )
     return True
+
+
+def _complete_until(booking: Booking) -> datetime | None:
+    """Up to when we know every message of the booking without its own list; None: all of them.
+
+    That is up to the first gap since its list was read, also if that was filled from the lists of other bookings before
+    this one was known. A flood in the first minute of a booking is one, too: better a span told that held nothing than
+    a loss that nobody sees.
+    """
+    known = booking.sms_read_at or booking.starts_at or booking.first_seen_at
+    gaps = SmsGap.objects.filter(account=booking.account, lost=False, to_at__gt=known)
+    began = [from_at or known for from_at in gaps.values_list("from_at", flat=True)]
+    if not began:
+        return None if booking.sms_read_at else known
+    return max(known, min(began))

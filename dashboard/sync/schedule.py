@@ -38,7 +38,7 @@ BREAKER_AFTER = 5  # failures in a row, over all kinds
 # (reliability.md G24: a twentieth of the usual ones), and be noticed within a minute of its end.
 BREAKER_SECONDS = 8.0
 BREAKER_GROWTH = 1.5
-BREAKER_LONGEST = 40.0
+BREAKER_LONGEST = 45.0
 BAD_KEY_SECONDS = (15, 900)  # until a refused key is tried again: once soon, then seldom
 
 
