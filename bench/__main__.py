@@ -6,7 +6,12 @@ import sys
 
 from .runner import Suite
 
-QUESTIONS = ("lifecycle", "pages", "browser", "streams", "fan_out", "freshness", "outages", "convergence")
+QUESTIONS = (
+    *("lifecycle", "pages", "search", "sync", "memory", "browser", "streams", "fan_out", "freshness", "outages"),
+    "migrations",
+)
+# Two of them at a time.
+WAITING = ("convergence", "purchases")
 
 if __name__ == "__main__":
-    sys.exit(Suite("bench", __doc__ or "", QUESTIONS, quick=True).run())
+    sys.exit(Suite("bench", __doc__ or "", QUESTIONS, quick=True, waiting=WAITING).run())

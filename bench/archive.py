@@ -148,11 +148,16 @@ def _insert_sms(account: Account, count: int, bookings: list[tuple[Any, ...]], n
     names = (
         "account_id, booking_id, number, sender, text, received_at, code, fingerprint, ordinal, seen_at, search_text"
     )
-    statement = f"INSERT INTO dashboard_sms ({names}) VALUES ({', '.join(['%s'] * 11)})"
     with connection.cursor() as cursor:
         for first in range(0, count, 20_000):
-            last = min(count, first + 20_000)
-            cursor.executemany(statement, list(_sms(account.pk, first, last, count, bookings, now)))
+            rows = _sms(account.pk, first, min(count, first + 20_000), count, bookings, now)
+            if connection.vendor == "postgresql":
+                with cursor.copy(f"COPY dashboard_sms ({names}) FROM STDIN") as copy:
+                    for row in rows:
+                        copy.write_row(row)
+            else:
+                places = ", ".join(["%s"] * 11)
+                cursor.executemany(f"INSERT INTO dashboard_sms ({names}) VALUES ({places})", list(rows))
 
 
 def _sms(

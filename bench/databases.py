@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from .figures import BASE_DIR, Figure, Report
@@ -53,7 +54,8 @@ def database(name: str, server: str = "") -> Iterator[Callable[[str], Environmen
 
 
 def measured(report: Report, module: str, name: str, environment: Environment, *arguments: str) -> list[Figure]:
-    """Run `bench.MODULE --child NAME` over this database; its figures, which also join the report.
+    """Run `bench.MODULE --child NAME` over this database; its figures, which also join the report. All their names
+    begin with that of the database.
 
     Raises RuntimeError if it broke off.
     """
@@ -63,6 +65,7 @@ def measured(report: Report, module: str, name: str, environment: Environment, *
     subprocess.run(command, cwd=BASE_DIR, env=variables, check=False)
     found = json.loads(out.read_text()) if out.exists() else {"figures": [], "remarks": [], "finished": False}
     figures = [Figure(**{key: value for key, value in each.items() if key != "verdict"}) for each in found["figures"]]
+    figures = [each if each.name.startswith(name) else replace(each, name=f"{name}: {each.name}") for each in figures]
     report.figures += figures
     report.remarks += found["remarks"]
     if not found["finished"]:

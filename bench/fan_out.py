@@ -13,6 +13,7 @@ import time
 
 from dashboard.sandbox import Sandbox
 
+from . import databases
 from .figures import Report, main, percentile
 from .stack import Stack
 
@@ -80,8 +81,18 @@ class Crowd:
 
 
 def measure(report: Report, options: argparse.Namespace) -> None:
+    if options.child:
+        _measure_here(report, options)
+        return
+    size = ["--count", str(options.count), *(["--quick"] if options.quick else ["--rounds", str(options.rounds)])]
+    for name in options.databases:
+        with databases.database(name, options.postgresql) as environment:
+            databases.measured(report, "fan_out", name, environment("fan_out"), *size)
+
+
+def _measure_here(report: Report, options: argparse.Namespace) -> None:
     rounds = 10 if options.quick else options.rounds
-    environment = {"METRICS_TOKEN": TOKEN, "DATABASE_URL": os.environ.get("BENCH_DATABASE_URL", "")}
+    environment = {"METRICS_TOKEN": TOKEN, "DATABASE_URL": os.environ.get("DATABASE_URL", "")}
     with Sandbox(seed=5) as sandbox, Stack(sandbox, environment=environment) as stack:
         stack.use_django()
         time.sleep(45)  # the backfill of the first start is over
@@ -130,7 +141,7 @@ def _nudge(report: Report, crowd: Crowd, rounds: int, count: int) -> None:
 
 def _connections() -> int | None:
     """Connections that PostgreSQL has open; None on SQLite, whose open files tell nothing of it."""
-    url = os.environ.get("BENCH_DATABASE_URL")
+    url = os.environ.get("DATABASE_URL")
     if not url:
         return None
     import psycopg
@@ -155,6 +166,7 @@ def _until_forgotten(stack: Stack) -> float:
 
 
 def options(parser: argparse.ArgumentParser) -> None:
+    databases.add_options(parser)
     parser.add_argument("--count", type=int, default=500, help="open streams (%(default)s)")
     parser.add_argument("--rounds", type=int, default=40, help="nudges (%(default)s)")
 

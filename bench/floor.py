@@ -44,6 +44,6 @@ def empty(request: HttpRequest) -> HttpResponse:
 
 urlpatterns = [
     path("floor/", floor),
-    path("empty/", empty),
+    path("empty/", empty, name="bench-empty"),
     path("", include("anosim_dashboard.urls")),
 ]

@@ -1,28 +1,16 @@
-"""The search over a small and a large archive, on SQLite and on PostgreSQL: the statements alone, and the inbox page.
-
-Each database and size is measured in a process of its own. PostgreSQL is the server of `--postgresql`, in which
-databases are made and dropped, or a cluster started for this measurement where its programs are installed.
-"""
+"""The search over a small and a large archive, on both databases: the statements alone, and the inbox page."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import json
-import os
 import re
-import shutil
-import socket
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from html import unescape
-from pathlib import Path
 from typing import Any
 
-from .figures import BASE_DIR, Figure, Report, main
+from . import databases
+from .figures import Report, main
 
 QUESTION = "Search: a thousand and a million SMS in a dozen languages, on both databases"
 LIMIT_MS = 100
@@ -61,8 +49,8 @@ def measure(report: Report, options: argparse.Namespace) -> None:
         return
     sizes = options.sizes[:1] if options.quick else options.sizes
     for database in options.databases:
-        with _database(database, options.postgresql) as environment:
-            found = [_child(report, database, size, environment(size), options.rounds) for size in sizes]
+        with databases.database(database, options.postgresql) as environment:
+            found = [_medians(report, database, environment(str(size)), size, options.rounds) for size in sizes]
         if len(found) > 1:
             for name in found[-1]:
                 ratio = found[-1][name] / found[0][name]
@@ -70,83 +58,14 @@ def measure(report: Report, options: argparse.Namespace) -> None:
                 report.add(title, ratio, "x", SAME if name.endswith("page") else None)
 
 
-@contextlib.contextmanager
-def _database(database: str, server: str) -> Iterator[Callable[[int], dict[str, str]]]:
-    """Gives a function that makes an empty database for a size, as the environment that names it."""
-    folder = Path(tempfile.mkdtemp(prefix="bench-search-"))
-    folder.chmod(0o755)
-    started = ""
-    try:
-        if database == "postgresql" and not server:
-            server = started = _start_cluster(folder)
-
-        def environment(size: int) -> dict[str, str]:
-            data = folder / str(size)
-            data.mkdir()
-            if database == "sqlite":
-                return {"DATA_DIR": str(data), "DATABASE_URL": ""}
-            name = f"bench_search_{size}"
-            for statement in (f"DROP DATABASE IF EXISTS {name}", f"CREATE DATABASE {name}"):
-                _on_server(server, statement)
-            return {"DATA_DIR": str(data), "DATABASE_URL": server.rsplit("/", 1)[0] + f"/{name}"}
-
-        yield environment
-    finally:
-        if started:
-            _as_postgres(_program("pg_ctl"), "-D", str(folder / "cluster"), "-m", "immediate", "stop")
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _on_server(server: str, statement: str) -> None:
-    import psycopg
-
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(statement)  # type: ignore[arg-type]
-
-
-def _program(name: str) -> str:
-    places = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
-    found = shutil.which(name) or (str(places[-1]) if places else None)
-    if found is None:
-        sys.exit(f"{name} is not installed: give --postgresql URL, or --databases sqlite")
-    return found
-
-
-def _as_postgres(*command: str) -> None:
-    """PostgreSQL's programs refuse to work for root."""
-    user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    subprocess.run([*user, *command], check=True, cwd="/", stdout=subprocess.DEVNULL)
-
-
-def _start_cluster(folder: Path) -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    data = folder / "cluster"
-    data.mkdir()
-    if os.geteuid() == 0:
-        shutil.chown(data, "postgres")
-    _as_postgres(_program("initdb"), "-D", str(data), "-U", "bench", "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8")
-    settings = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c max_wal_size=4GB"
-    _as_postgres(_program("pg_ctl"), "-D", str(data), "-l", str(data / "log"), "-w", "-o", settings, "start")
-    return f"postgresql://bench@127.0.0.1:{port}/postgres"
-
-
-def _child(report: Report, database: str, size: int, environment: dict[str, str], rounds: int) -> dict[str, float]:
-    """Fill and measure in a process of its own; medians by name."""
-    out = Path(environment["DATA_DIR"], "figures.json")
-    command = [sys.executable, "-m", "bench.search", "--child", database, "--sizes", str(size), "--out", str(out)]
-    variables = {**os.environ, "REDIS_URL": "", "DJANGO_SETTINGS_MODULE": "anosim_dashboard.settings", **environment}
-    subprocess.run([*command, "--rounds", str(rounds)], cwd=BASE_DIR, env=variables, check=False)
-    found = json.loads(out.read_text())
-    report.remarks += found["remarks"]
-    medians = {}
-    for fields in found["figures"]:
-        figure = Figure(**{name: value for name, value in fields.items() if name != "verdict"})
-        report.figures.append(figure)
-        if figure.name.endswith(", median"):
-            medians[figure.name.removesuffix(", median").split(": ", 1)[1]] = figure.value
-    return medians
+def _medians(
+    report: Report, database: str, environment: databases.Environment, size: int, rounds: int
+) -> dict[str, float]:
+    """Fill and measure; medians by name."""
+    arguments = ("--sizes", str(size), "--rounds", str(rounds))
+    found = databases.measured(report, "search", database, environment, *arguments)
+    medians = {figure.name: figure.value for figure in found if figure.name.endswith(", median")}
+    return {name.removesuffix(", median").split(": ", 1)[1]: value for name, value in medians.items()}
 
 
 def _measure_here(report: Report, options: argparse.Namespace) -> None:
@@ -241,12 +160,9 @@ def _timed(act: Callable[[], Any]) -> float:
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    databases = ("sqlite", "postgresql")
-    parser.add_argument("--databases", nargs="+", choices=databases, default=databases, help="which (both)")
-    parser.add_argument("--postgresql", default="", metavar="URL", help="a server where databases may be made")
+    databases.add_options(parser)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 1_000_000], help="messages (%(default)s)")
     parser.add_argument("--rounds", type=int, default=40, help="calls of each page (%(default)s)")
-    parser.add_argument("--child", default="", help=argparse.SUPPRESS)
 
 
 if __name__ == "__main__":
