@@ -123,6 +123,8 @@ def _database() -> dict[str, object]:
             "pool": {"min_size": 1, "max_size": 20, "timeout": 10},
             "options": "-c lock_timeout=20s",
         }
+        # A server that was restarted leaves the pool full of dead connections: none of them is handed out.
+        found["CONN_HEALTH_CHECKS"] = True
     else:
         raise BadEnvironment(
             "DATABASE_URL is not one that can be used: write postgresql://USER:PASSWORD@HOST:5432/NAME "

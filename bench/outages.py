@@ -39,7 +39,7 @@ class Watch:
         self.busy: float | None = None
         self._used = self.stack.processor_seconds()
         self.began = time.monotonic()
-        self._thread = threading.Thread(target=self._run)
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:

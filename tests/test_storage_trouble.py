@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import Any
 
 import psycopg
 import pytest
-from django.db import DatabaseError, InterfaceError, InternalError, OperationalError, ProgrammingError
+from django.db import (
+    DatabaseError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    ProgrammingError,
+    connection,
+)
 from django.test import Client
 
 from dashboard.models import Purchase
@@ -82,6 +92,25 @@ def test_who_sent_a_form_is_told_that_it_can_be_sent_again(asking: Client, monke
     answer = asking.post("/purchases/00000000-0000-4000-8000-000000000000/withdraw/")
     assert answer.status_code == 503
     assert "the same form is never bought twice" in answer.content.decode()
+
+
+@pytest.mark.parametrize(("said", "status"), [("unable to open database file", 503), ("no such table: x", 500)])
+def test_the_page_asks_a_database_for_nothing_that_answers_nothing(asking: Client, said: str, status: int) -> None:
+    def answer_nothing(*_: object) -> None:
+        raise OperationalError(said)
+
+    asking.cookies["theme"] = "dark"
+    with connection.execute_wrapper(answer_nothing):
+        answer = asking.get("/purchases/")
+    assert answer.status_code == status
+    assert 'data-theme="dark"' in answer.content.decode()
+
+
+def test_a_connection_that_died_with_its_server_is_not_handed_out() -> None:
+    code = "from anosim_dashboard.settings import DATABASES as d; print(d['default']['CONN_HEALTH_CHECKS'])"
+    environment = {**os.environ, "DATABASE_URL": "postgresql://somebody@127.0.0.1:1/x"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
 
 
 def test_an_error_of_our_own_stays_one(asking: Client, monkeypatch: pytest.MonkeyPatch) -> None:

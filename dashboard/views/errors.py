@@ -8,6 +8,7 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 
 from ..storage_trouble import words_of
+from .shell import theme_of
 
 TRY_AFTER = "5"  # seconds
 TROUBLE = "X-Trouble"  # the sentence for app.js, which shows no page
@@ -30,9 +31,11 @@ def not_found(request: HttpRequest, exception: Any = None) -> HttpResponse:
 def broken(request: HttpRequest) -> HttpResponse:
     """What Django shows for any error: 503 with the reason where the database cannot be used, else 500."""
     words = words_of(sys.exc_info()[1])
+    # Without what is known to each page: that includes who it is, which the database would have to say.
+    context = {"words": words, "sent": request.method == "POST", "theme": theme_of(request)}
     if not words:
-        return render(request, "500.html", status=500)
-    response = render(request, "503.html", {"words": words, "sent": request.method == "POST"}, status=503)
+        return HttpResponse(render_to_string("500.html", context), status=500)
+    response = HttpResponse(render_to_string("503.html", context), status=503)
     response.headers["Retry-After"] = TRY_AFTER
     response.headers[TROUBLE] = words
     return response

@@ -89,11 +89,13 @@ class Shell:
 def shell(request: HttpRequest) -> dict[str, Any]:
     """Context processor: `shell` (read only when a template asks, so a fragment pays nothing) and `theme`."""
     theme = getattr(request.user, "theme", "") if hasattr(request, "user") else ""
-    chosen = request.COOKIES.get("theme", theme)
-    return {
-        "shell": SimpleLazyObject(lambda: _shell(request)),
-        "theme": chosen if chosen in ("light", "dark") else "",
-    }
+    return {"shell": SimpleLazyObject(lambda: _shell(request)), "theme": theme_of(request, theme)}
+
+
+def theme_of(request: HttpRequest, else_theme: str = "") -> str:
+    """What this browser has chosen, "" for what its system says."""
+    chosen = request.COOKIES.get("theme", else_theme)
+    return chosen if chosen in ("light", "dark") else ""
 
 
 def accounts_of(request: HttpRequest) -> list[Account]:

@@ -72,9 +72,8 @@ class _Kills:
         self._mid_call = 0
 
     def kill(self, name: str, apart: float) -> None:
-        time.sleep(self._rng.uniform(0, 1.5))
         watch = Watch(self._stack)
-        self._mid_call += asked(_is_sending, False)
+        self._mid_call += self._wait_for_a_call()
         since, began = datetime.now(UTC), time.monotonic()
         if name == "postgres":
             self._restart_postgres()
@@ -87,6 +86,15 @@ class _Kills:
         time.sleep(max(0.0, began + apart - time.monotonic()))
         watch.stop()
         self._closed[name] += watch.broken
+
+    def _wait_for_a_call(self) -> bool:
+        """Until a purchase is being sent, which is the worst moment; at any moment if there is none for a while."""
+        ends = time.monotonic() + self._rng.uniform(0, 8)
+        while time.monotonic() < ends:
+            if asked(_is_sending, False):
+                return True
+            time.sleep(0.02)
+        return False
 
     def _restart_postgres(self) -> None:
         """As a service manager does: killed, and started again at once."""
