@@ -62,9 +62,10 @@ class Client:
     base_url as check_base_url takes it (ValueError otherwise). A key that cannot be one raises BadKey at the
     first call. `before_call` runs before every HTTP attempt and may raise TryLater to forbid it; the time it
     waits does not count. `told_to_wait` runs at once when an answer asks for silence: with the seconds that it
-    names (None if it names none) and whether it was "too many calls" (429). `read_deadline` and
-    `spend_deadline` are seconds, all in (look-up, connection, headers, body): the first for one attempt of a
-    read, and twice that for all its tries; the second for a call that changes something. `max_body` is in bytes.
+    names (None if it names none) and whether it was "too many calls" (429). `after_call` is told of each call
+    how it ended (status, or the kind of error) and its seconds. `read_deadline` and `spend_deadline` are
+    seconds, all in (look-up, connection, headers, body): the first for one attempt of a read, and twice that
+    for all its tries; the second for a call that changes something. `max_body` is in bytes.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Client:
         *,
         before_call: Callable[[], None] | None = None,
         told_to_wait: Callable[[float | None, bool], None] | None = None,
+        after_call: Callable[[str, float], None] | None = None,
         read_deadline: float = 10.0,
         spend_deadline: float = 90.0,
         tries: int = 3,
@@ -81,7 +83,7 @@ class Client:
     ) -> None:
         self.base_url = check_base_url(base_url)
         self._key = Key(key)
-        self._wire = Wire(self.base_url, self._key, max_body)
+        self._wire = Wire(self.base_url, self._key, max_body, after_call)
         self._before_call = before_call
         self._told_to_wait = told_to_wait
         self._read_deadline = read_deadline

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 
 from django.conf import settings
 
+from .. import tally
 from ..anosim import Client, TryLater
 from ..models import Account
 from .budget import CallBudget
@@ -42,6 +44,7 @@ def client_for_one_call(account: Account, before_call: Callable[[], None]) -> Cl
         account.api_key,
         before_call=before_call,
         told_to_wait=CallBudget(account.pk).told_to_wait,
+        after_call=partial(tally.called, account.pk),
         spend_deadline=deadline,
     )
 
@@ -78,6 +81,7 @@ def _client(account: Account, urgent: bool) -> Client:
             account.api_key,
             before_call=budget.hurry if urgent else budget.wait,
             told_to_wait=budget.told_to_wait,
+            after_call=partial(tally.called, account.pk),
             read_deadline=READ_DEADLINE,
             spend_deadline=float(settings.PURCHASE_DEADLINE_SECONDS),
             tries=tries,

@@ -13,6 +13,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from .. import tally
 from ..anosim import AnosimError, BadKey, Client, Listing, Refused
 from ..encryption import CannotUnseal
 from ..live import topics
@@ -171,4 +172,5 @@ def _saved(state: SyncState, digest: str, save: Callable[[Account], Changes]) ->
                 body_digest=digest, window_newest_at=state.window_newest_at
             )
         topics.touch(state.account_id, *changes.topics)
+    tally.stored(state.account_id, changes.received)
     return changes

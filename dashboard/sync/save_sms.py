@@ -153,7 +153,7 @@ def _save(account: Account, records: Iterable[SmsRecord], asked_at: datetime, bo
         touched |= _claim_for(booking, {mark for mark, _ in marked})
     settle_bookings(touched)
     topics = ({SMS} if rows or touched else set()) | ({BOOKINGS} if touched else set())
-    return Changes(new=len(rows), topics=topics)
+    return Changes(new=len(rows), topics=topics, received=[row.received_at for row in rows])
 
 
 def _row(

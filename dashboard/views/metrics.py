@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections import Counter
 from collections.abc import Iterator
 
 from django.conf import settings
@@ -13,13 +14,14 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.http import require_safe
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
+from .. import tally
 from ..health import checks
 from ..live.stream import hub
-from ..models import Account, Booking, Purchase, Sms, SyncState
+from ..models import Account, Alert, Booking, Purchase, Sms, SyncState
 
 
 @login_not_required
@@ -54,7 +56,7 @@ class Figures(Collector):
     """Asked anew for each scrape; a fixed number of queries, none of which reads a table that grows."""
 
     def collect(self) -> Iterator[Metric]:
-        accounts = list(Account.objects.only("name", "enabled", "balance_usd"))
+        accounts = list(Account.objects.only("name", "enabled", "balance_usd", "breaker_until", "open_alerts"))
         found = checks(accounts)
         up = GaugeMetricFamily("anosim_check_ok", "1 where what `manage.py health` asks is well.", labels=["check"])
         for check in found:
@@ -71,6 +73,7 @@ class Figures(Collector):
         yield from self._of_accounts(accounts, names)
         yield from self._of_syncs(names)
         yield self._of_purchases()
+        yield from self._of_tally(names)
         yield GaugeMetricFamily(
             "anosim_sms_last_id",
             "Highest id of an SMS: grows by one with each, now and then by more.",
@@ -84,9 +87,18 @@ class Figures(Collector):
             if account.balance_usd is not None:
                 balance.add_metric([account.name], float(account.balance_usd))
         yield balance
+        alerts = GaugeMetricFamily("anosim_alerts_open", "Alerts that stand.", labels=["account", "kind"])
+        stopped = GaugeMetricFamily("anosim_sync_stopped", "1 while only the balance is asked.", labels=["account"])
+        for account in accounts:
+            stopped.add_metric([account.name], float(account.breaker_until is not None))
+            counts = Counter(alert["kind"] for alert in account.open_alerts)
+            for kind in Alert.Kind.values:
+                alerts.add_metric([account.name, kind], counts[kind])
+        yield alerts
+        yield stopped
         running = GaugeMetricFamily("anosim_bookings_running", "Numbers that can get SMS.", labels=["account"])
-        counts = Booking.objects.running().order_by().values_list("account").annotate(Count("pk"))
-        for account_id, count in counts:
+        rows = Booking.objects.running().order_by().values_list("account").annotate(Count("pk"))
+        for account_id, count in rows:
             running.add_metric([names[account_id]], count)
         yield running
 
@@ -110,3 +122,20 @@ class Figures(Collector):
         for status in Purchase.OPEN:
             family.add_metric([status], counts.get(status, 0))
         return family
+
+    def _of_tally(self, names: dict[int, str]) -> Iterator[Metric]:
+        """What all processes count in Redis: without it there is nothing to tell."""
+        labels = ["account"]
+        calls = CounterMetricFamily("anosim_provider_calls", "Calls to ANOSIM by outcome.", labels=[*labels, "outcome"])
+        call = HistogramMetricFamily("anosim_provider_call_seconds", "How long they took.", labels=labels)
+        sms = CounterMetricFamily("anosim_sms_stored", "Messages stored.", labels=labels)
+        delay = HistogramMetricFamily("anosim_sms_delay_seconds", "From ANOSIM's stamp to our database.", labels=labels)
+        for account_id, counts in tally.totals(names).items():
+            name = names[account_id]
+            for outcome in tally.OUTCOMES:
+                calls.add_metric([name, outcome], counts.get(f"calls:{outcome}", 0))
+            sms.add_metric([name], counts.get("sms", 0))
+            for family, kind in ((call, "call"), (delay, "delay")):
+                buckets = [(str(end), counts.get(f"{kind}:{end}", 0)) for end in (*tally.BUCKETS[kind], "+Inf")]
+                family.add_metric([name], buckets, sum_value=counts.get(f"{kind}:sum", 0))
+        yield from (calls, call, sms, delay)
