@@ -22,7 +22,9 @@ from .figures import BASE_DIR, Report, main
 from .postgres import Postgres
 
 QUESTION = "Migrations: the longest wait of readers and writers, while each runs"
-LONGEST = 2.0  # seconds: a page that takes so long is a slow page, not a broken one
+LONGEST = 1.0  # seconds that a page may wait
+# Those before tests/migration_rules.py are told and held to nothing.
+BEFORE = 11
 FIRST = "0001_initial"
 EVENTS = 5_000
 READS = {
@@ -77,6 +79,7 @@ def measure(report: Report, options: argparse.Namespace) -> None:
         )
         report.remark(f"{count:,} SMS, {count // 10:,} bookings, {EVENTS:,} audit events of before 0005")
         for name in _names():
+            limit = (lambda value: value) if int(name[:4]) > BEFORE else (lambda _: None)
             began = time.monotonic()
             probes = _while_it_runs(url, environment, name)
             took = time.monotonic() - began
@@ -85,7 +88,7 @@ def measure(report: Report, options: argparse.Namespace) -> None:
                 report.add(
                     f"{name}: {kind}", probes[worst].longest, "s", LONGEST, spread=f"{worst}; it ran for {took:.1f} s"
                 )
-            report.add(f"{name}: statements that failed", sum(each.failures for each in probes.values()), "", 0)
+            report.add(f"{name}: statements that failed", sum(each.failures for each in probes.values()), "", limit(0))
 
 
 def _names() -> list[str]:
