@@ -9,13 +9,14 @@ Usage: python -m anosim_dashboard.beat   (or celery -A anosim_dashboard.beat:app
 import logging.config
 import os
 
-from celery import Celery
 from celery.signals import setup_logging
 from django.conf import settings
 
+from .clocked_celery import ClockedCelery
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "anosim_dashboard.settings")
 
-app = Celery("anosim_dashboard", fixups=[])
+app = ClockedCelery("anosim_dashboard", fixups=[])
 app.config_from_object("django.conf:settings", namespace="CELERY")
 
 

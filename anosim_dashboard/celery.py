@@ -3,14 +3,14 @@
 import os
 from typing import Any
 
-from celery import Celery
 from celery.signals import before_task_publish, task_postrun, task_prerun
 
 from . import request_id
+from .clocked_celery import ClockedCelery
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "anosim_dashboard.settings")
 
-app = Celery("anosim_dashboard")
+app = ClockedCelery("anosim_dashboard")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["dashboard"])
 

@@ -184,20 +184,7 @@ class Stack:
         return self._session
 
     def session_of(self, name: str) -> str:
-        """A new session key of this person, who is made an admin if there is none of that name."""
-        from django.conf import settings
-        from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
-        from django.contrib.sessions.backends.db import SessionStore
-
-        from dashboard.models import User
-
-        user, _ = User.objects.get_or_create(username=name, defaults={"is_superuser": True, "password": "!"})
-        store = SessionStore()
-        store[SESSION_KEY] = str(user.pk)
-        store[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
-        store[HASH_SESSION_KEY] = user.get_session_auth_hash()
-        store.save()
-        return str(store.session_key)
+        return session_of(name)
 
     def get(self, path: str, timeout: float = 10.0) -> Answer:
         """One page on a connection of its own. Raises OSError or HTTPException."""
@@ -222,6 +209,23 @@ class Stack:
         finally:
             connection.close()
         return Answer(response.status, time.perf_counter() - began, len(found), found.decode(errors="replace"))
+
+
+def session_of(name: str) -> str:
+    """A new session key of this person, who is made an admin if there is none of that name."""
+    from django.conf import settings
+    from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+    from django.contrib.sessions.backends.db import SessionStore
+
+    from dashboard.models import User
+
+    user, _ = User.objects.get_or_create(username=name, defaults={"is_superuser": True, "password": "!"})
+    store = SessionStore()
+    store[SESSION_KEY] = str(user.pk)
+    store[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
+    store[HASH_SESSION_KEY] = user.get_session_auth_hash()
+    store.save()
+    return str(store.session_key)
 
 
 def descendants(pid: int) -> list[int]:

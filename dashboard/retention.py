@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Q
-from django.utils import timezone
+
+from anosim_dashboard import shared_clock
 
 from . import audit
 from .live import topics
@@ -24,7 +25,7 @@ CHUNK = 500  # rows in one transaction: SQLite's one writer waits some 25 ms for
 
 def due() -> list[int]:
     """Claim the accounts whose texts are to be looked at now; ids. Two beats or ticks claim an account once."""
-    now = timezone.now()
+    now = shared_clock.now()
     wanted = Account.objects.exclude(sms_kept_days=None).filter(Q(retention_due_at=None) | Q(retention_due_at__lte=now))
     claimed = []
     for pk, due_at in wanted.values_list("pk", "retention_due_at"):
@@ -39,7 +40,7 @@ def blank_old_texts(account_id: int) -> int:
     Interrupted at any point it has done what it did, and the next run does the rest.
     """
     account = Account.objects.filter(pk=account_id).first()
-    now = timezone.now()
+    now = shared_clock.now()
     if account is None or (end := account.text_ends_at(now)) is None:
         return 0
     count, last = 0, None

@@ -3,8 +3,7 @@
 import logging
 from uuid import UUID
 
-from django.utils import timezone
-
+from anosim_dashboard import shared_clock
 from anosim_dashboard.celery import app
 
 from . import retention
@@ -19,7 +18,7 @@ logger = logging.getLogger(__name__)
 @app.task
 def tick() -> None:
     """Hand out what is due. Beat sends this each second; a tick that nobody took by the next one expires."""
-    Heartbeat.objects.beat(timezone.now())
+    Heartbeat.objects.beat(shared_clock.now())
     schedule.ensure_states()
     for state_id, number in schedule.claim_due():
         read.apply_async((state_id, number), expires=schedule.QUEUE_SECONDS)
@@ -27,7 +26,7 @@ def tick() -> None:
         (send_purchase if what == "send" else settle_purchase).apply_async((str(purchase_id),), expires=30)
     for change_id in sweeping.due_changes():
         change_booking.apply_async((change_id,), expires=30)
-    if keeping.is_due(timezone.now()):
+    if keeping.is_due(shared_clock.now()):
         look_for_alerts.apply_async(expires=keeping.EVERY.total_seconds())
     for notice_id in telling.due():
         send_alert.apply_async((notice_id,), expires=telling.LEASE.total_seconds())

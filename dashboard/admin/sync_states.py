@@ -4,7 +4,8 @@ from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
+
+from anosim_dashboard import shared_clock
 
 from .. import audit
 from ..live import topics
@@ -31,7 +32,7 @@ class SyncStateAdmin(ReadOnlyAdmin):
         for account in Account.objects.filter(pk__in=kinds).order_by("pk"):
             states = SyncState.objects.filter(account=account, kind__in=kinds[account.pk], reading=False)
             with transaction.atomic():
-                states.update(due_at=timezone.now())
+                states.update(due_at=shared_clock.now())
                 audit.record(request, "sync.read_now", account, {"kinds": sorted(kinds[account.pk])})
                 topics.touch(account.pk, topics.SYNC)
         count = sum(map(len, kinds.values()))

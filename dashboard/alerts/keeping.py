@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Q
-from django.utils import timezone
+
+from anosim_dashboard import shared_clock
 
 from ..live import topics
 from ..models import Account, Alert, AlertChannel, AlertNotice
@@ -28,7 +29,7 @@ def is_due(now: datetime) -> bool:
 
 def look() -> int:
     """Open what is new, note what stands still, close what is over; how many alerts moved."""
-    now = timezone.now()
+    now = shared_clock.now()
     accounts = list(Account.objects.enabled().defer("sealed_key", "sealed_fingerprint_key"))
     found = {(each.account_id, each.kind, each.key): each for each in standing(accounts, now)}
     known = {(row.account_id, row.kind, row.key): row for row in Alert.objects.open()}

@@ -12,7 +12,8 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.mail import send_mail
 from django.core.validators import validate_email
-from django.utils import timezone
+
+from anosim_dashboard import shared_clock
 
 from ..encryption import CannotUnseal
 from ..models import AlertChannel, AlertNotice
@@ -83,7 +84,7 @@ def _is_private(host: str) -> bool:
 
 def due() -> list[int]:
     """Claim the notices to send now; ids."""
-    now = timezone.now()
+    now = shared_clock.now()
     rows = AlertNotice.objects.due(now).order_by("next_try_at")[:50]
     return [row.pk for row in rows if AlertNotice.objects.claim(row, now + LEASE)]
 
@@ -101,7 +102,7 @@ def send(notice_id: int) -> str:
     if notice.what == AlertNotice.What.RESOLVED:
         words = f"Over since {notice.alert.resolved_at:%d %b %H:%M} UTC. It was: {words}"
     trouble = deliver(notice.channel, SUBJECT[AlertNotice.What(notice.what)], words)
-    now = timezone.now()
+    now = shared_clock.now()
     if not trouble:
         AlertNotice.objects.filter(pk=notice.pk).update(sent_at=now, next_try_at=None)
         return "sent"
@@ -113,7 +114,7 @@ def send(notice_id: int) -> str:
 def deliver(channel: AlertChannel, title: str, body: str) -> str:
     """Send it now and note on the channel how that went; what went wrong, "" if nothing."""
     trouble = _deliver(channel, title, body)
-    now = timezone.now()
+    now = shared_clock.now()
     AlertChannel.objects.filter(pk=channel.pk).update(verdict=trouble or "The last message was taken.", verdict_at=now)
     return trouble
 

@@ -5,6 +5,8 @@ from datetime import datetime
 from django.db import models
 from django.utils import timezone
 
+from anosim_dashboard import shared_clock
+
 from .accounts import Account
 from .visibility import AccountQuerySet
 
@@ -33,7 +35,7 @@ class SyncStateQuerySet(AccountQuerySet["SyncState"]):
     def hurry(self, account_id: int, *kinds: str) -> int:
         """Make the kinds due now, unless they are being read or are due already. A kind that is failing keeps its
         appointment: hurrying it would undo its back-off."""
-        now = timezone.now()
+        now = shared_clock.now()
         waiting = self.filter(account_id=account_id, kind__in=kinds, due_at__gt=now, reading=False, failures=0)
         return waiting.update(due_at=now)
 

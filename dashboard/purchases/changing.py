@@ -9,7 +9,8 @@ from datetime import timedelta
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Q
-from django.utils import timezone
+
+from anosim_dashboard import shared_clock
 
 from .. import audit
 from ..access_rules import Rule, may, may_now
@@ -35,7 +36,7 @@ def why_not_cancel(booking: Booking) -> str:
     """Why this booking cannot be cancelled; nothing if it can (anosim-api.md #14)."""
     if booking.rental_type.lower() != "activation":
         return "Only Activations can be cancelled."
-    if booking.is_closed or booking.runs_until <= timezone.now():
+    if booking.is_closed or booking.runs_until <= shared_clock.now():
         return "The booking has ended."
     if booking.sms_count:
         return "An SMS has come: ANOSIM gives no money back any more."
@@ -48,7 +49,7 @@ def why_not_renew(booking: Booking) -> str:
         return "Activations do not renew."
     if booking.extends is not None:
         return "This is an extension: what renews is the booking that it belongs to."
-    if booking.is_closed or booking.runs_until <= timezone.now():
+    if booking.is_closed or booking.runs_until <= shared_clock.now():
         return "The booking has ended."
     return ""
 
@@ -94,7 +95,7 @@ def _may(asked: Callable[..., bool], user: User, account_id: int, kind: str, boo
 def apply(pk: int) -> str:
     """Make the change and read it back. Gives its status; "passed" if another worker is at it, or it is done."""
     change = BookingChange.objects.select_related("account", "booking", "requested_by").filter(pk=pk).first()
-    now = timezone.now()
+    now = shared_clock.now()
     left = Q(status=Status.QUEUED) | Q(status=Status.SENDING, status_at__lt=now - LEASE)
     mine = BookingChange.objects.filter(left, pk=pk)
     if change is None or not mine.filter(status_at=change.status_at).update(status=Status.SENDING, status_at=now):
@@ -163,7 +164,7 @@ def _renew(client: Client, change: BookingChange) -> str:
     if booking is not None:
         rows = rows.filter(pk=booking.pk)
     # What was asked for before this moment shows how it was.
-    rows.update(auto_renewal_set=on, auto_renewal=on if now_on is None else now_on, read_at=timezone.now())
+    rows.update(auto_renewal_set=on, auto_renewal=on if now_on is None else now_on, read_at=shared_clock.now())
     if now_on is not None and now_on != on:
         raise OutcomeUnknown("ANOSIM took it, but shows the booking unchanged.")
     count = "" if booking or result.affected is None else f" for {result.affected} bookings"
@@ -190,11 +191,11 @@ def _end(change: BookingChange, status: str, words: str) -> str:
     with transaction.atomic():
         # A worker that slept past its lease has no word any more.
         mine = BookingChange.objects.filter(pk=change.pk, status=Status.SENDING, status_at=change.status_at)
-        if not mine.update(status=status, words=words[:400], status_at=timezone.now()):
+        if not mine.update(status=status, words=words[:400], status_at=shared_clock.now()):
             return "passed"
         if status == Status.DONE and change.kind == Kind.CANCEL and change.booking is not None:
             Booking.objects.filter(pk=change.booking.pk).update(
-                state="Cancelled", runs_until=timezone.now(), read_at=timezone.now()
+                state="Cancelled", runs_until=shared_clock.now(), read_at=shared_clock.now()
             )
         told = {"change": change.kind, "status": status, "words": words}
         audit.by_machine("booking.change_ended", change.booking or change.account, told)

@@ -11,7 +11,8 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError
-from django.utils import timezone
+
+from anosim_dashboard import shared_clock
 
 from ..access_rules import Rule, may_now, people_with
 from ..anosim import AnosimError, BadKey, Client, Order, OutcomeUnknown, Product, Refused, TryLater
@@ -44,7 +45,7 @@ def send(pk: UUID) -> str:
     purchase = Purchase.objects.select_related("account", "product", "booking", "requested_by").filter(pk=pk).first()
     if purchase is None or purchase.status != Status.QUEUED:
         return purchase.status if purchase else "gone"
-    if timezone.now() - purchase.created_at > FORGOTTEN:
+    if shared_clock.now() - purchase.created_at > FORGOTTEN:
         move(
             purchase, Status.CANCELLED, "Nothing was sent: it waited for more than an hour. Ask again if it is wanted."
         )
@@ -101,7 +102,7 @@ def take_look(
     client: Client, purchase: Purchase, *, with_product: bool = False
 ) -> tuple[Product | None, evidence.Look]:
     """Read, at once, what a verdict needs: orders, balance, the extended booking, and the product's price today."""
-    at = timezone.now()
+    at = shared_clock.now()
     booking_id = purchase.booking.remote_id if purchase.booking and purchase.kind == Kind.EXTEND else None
     if purchase.account.breaker_failures:
         client.balance()  # where the schedule's last reads failed, one call tells as much as four
@@ -118,11 +119,11 @@ def _back_or_refused(purchase: Purchase, error: AnosimError | CannotUnseal) -> N
     """A look that failed sends nothing: queued again for a while, or refused where trying again is useless."""
     words = error.text if isinstance(error, AnosimError) else str(error)
     hopeless = isinstance(error, BadKey | Refused | CannotUnseal)
-    if hopeless or timezone.now() - purchase.created_at > WAIT_AT_MOST:
+    if hopeless or shared_clock.now() - purchase.created_at > WAIT_AT_MOST:
         move(purchase, Status.REJECTED, f"Nothing was sent. {words}")
         return
     wait = getattr(error, "retry_after", None) or 2.0
-    next_at = timezone.now() + timedelta(seconds=min(wait, 60.0))
+    next_at = shared_clock.now() + timedelta(seconds=min(wait, 60.0))
     move(purchase, Status.QUEUED, f"Waiting: {words}", next_check_at=next_at)
 
 
@@ -165,7 +166,7 @@ def _call(purchase: Purchase, look: evidence.Look) -> str:
         after={},
         empty_looks=0,
         refusal="",
-        sent_at=timezone.now(),
+        sent_at=shared_clock.now(),
     )
     if not sent:
         if purchase.status == Status.PREPARING:
@@ -216,7 +217,7 @@ def _spend(client: Client, purchase: Purchase) -> Order:
 
 def _not_sent(purchase: Purchase, error: TryLater) -> str:
     """The connection was provably not made: queued again, a few times."""
-    next_at = timezone.now() + timedelta(seconds=2 * purchase.attempt)
+    next_at = shared_clock.now() + timedelta(seconds=2 * purchase.attempt)
     if purchase.attempt < MOST_ATTEMPTS:
         move(purchase, Status.QUEUED, error.text, next_check_at=next_at)
         return purchase.status
@@ -227,7 +228,7 @@ def _unknown(purchase: Purchase, words: str, **values: Any) -> str:
     if purchase.status != Status.SENDING:
         return purchase.status  # the sweeper was quicker
     logger.warning("purchase %s: outcome not known yet", purchase.pk)
-    move(purchase, Status.UNKNOWN, f"{NOT_KNOWN} {words}", next_check_at=timezone.now(), checks=0, **values)
+    move(purchase, Status.UNKNOWN, f"{NOT_KNOWN} {words}", next_check_at=shared_clock.now(), checks=0, **values)
     return purchase.status
 
 
@@ -238,7 +239,7 @@ def _confirmed(purchase: Purchase, order: Order) -> str:
     if known or not evidence.answers(sought_of(purchase), order):
         words = f"The answer names order {order.id}, which does not look like this purchase."
         return _unknown(purchase, words, **doubt)
-    filing = booked.Filing(purchase, order, purchase.sent_at or timezone.now())
+    filing = booked.Filing(purchase, order, purchase.sent_at or shared_clock.now())
 
     def confirm() -> bool:
         return move(purchase, Status.CONFIRMED, filing.words(), inside=filing.save, charged_usd=order.price)

@@ -10,7 +10,8 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError
-from django.utils import timezone
+
+from anosim_dashboard import shared_clock
 
 from ..anosim import AnosimError
 from ..anosim import Order as OrderRecord
@@ -51,7 +52,9 @@ def settle(pk: UUID) -> str:
     try:
         _, look = take_look(spending_client_for(purchase.account), purchase)
     except (AnosimError, CannotUnseal) as error:
-        _later(purchase, timezone.now(), after=purchase.after | {"trouble": getattr(error, "text", str(error))[:300]})
+        _later(
+            purchase, shared_clock.now(), after=purchase.after | {"trouble": getattr(error, "text", str(error))[:300]}
+        )
         return purchase.status
     reach("settle:looked")
     verdict = evidence.judge(sought_of(purchase), purchase.before, look, _taken(purchase))
@@ -79,7 +82,7 @@ def decide_by_hand(
         raise ValueError("The order is of another account.")
     if purchase.status not in Purchase.UNSETTLED:
         return False
-    if purchase.status == Status.UNKNOWN and timezone.now() < deadline_of(purchase):
+    if purchase.status == Status.UNKNOWN and shared_clock.now() < deadline_of(purchase):
         raise ValueError("The call may still be under way. Wait a moment.")
     words = f"{user.get_username()}: {reason}"
     if order is None:
@@ -198,11 +201,11 @@ def _later(purchase: Purchase, looked_at: datetime, **values: Any) -> None:
     """Look again after the next wait; once the settle time is over, soon, so that the verdict does not lag."""
     checks = purchase.checks + 1
     settled_at = _settled_at(purchase)
-    next_at = timezone.now() + timedelta(seconds=WAITS[min(checks, len(WAITS)) - 1])
+    next_at = shared_clock.now() + timedelta(seconds=WAITS[min(checks, len(WAITS)) - 1])
     if looked_at < settled_at < next_at:
         next_at = settled_at
     elif looked_at >= settled_at and "explained" in values.get("after", {}):
-        next_at = min(next_at, timezone.now() + timedelta(seconds=WAIT_SETTLED))
+        next_at = min(next_at, shared_clock.now() + timedelta(seconds=WAIT_SETTLED))
     mine = Purchase.objects.filter(pk=purchase.pk, status=Status.UNKNOWN, attempt=purchase.attempt)
     mine.update(checks=min(checks, 30_000), next_check_at=next_at, **values)
     reach("settle:later")
@@ -227,7 +230,7 @@ def _is_shared(purchase: Purchase, look: evidence.Look, verdict: evidence.Verdic
     extension also by a renewal that the provider may have made by itself.
     """
     product, booking = purchase.product, purchase.booking
-    since = max(timezone.now() - timedelta(days=SHARED_DAYS), purchase.account.created_at)
+    since = max(shared_clock.now() - timedelta(days=SHARED_DAYS), purchase.account.created_at)
     elsewhere = Order.objects.filter(account=purchase.account, ordered_at__gte=since, purchases=None).exclude(
         remote_id__in=[order.id for order in verdict.found]
     )

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db.models import Q
-from django.utils import timezone
+
+from anosim_dashboard import shared_clock
 
 from ..models import BookingChange, Purchase
 from . import changing, presence
@@ -29,7 +30,7 @@ def due() -> Iterator[tuple[str, UUID]]:
 
     One purchase of an account at a time: the others could only wait for it.
     """
-    now = timezone.now()
+    now = shared_clock.now()
     waiting: list[Purchase] = []
     blocked: set[tuple[int, str]] = set()
     rows = Purchase.objects.filter(status__in=Purchase.OPEN)
@@ -69,7 +70,7 @@ def following(pk: UUID) -> UUID | None:
 
 def due_changes() -> list[int]:
     """Ids of booking changes whose bell was lost, or whose worker died (setting a value twice is harmless)."""
-    now = timezone.now()
+    now = shared_clock.now()
     stale = Q(status="queued", status_at__lt=now - timedelta(seconds=BELL_SECONDS)) | Q(
         status="sending", status_at__lt=now - changing.LEASE
     )

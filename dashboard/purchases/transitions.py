@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from django.db import transaction
-from django.utils import timezone
+
+from anosim_dashboard import shared_clock
 
 from .. import audit
 from ..live import topics
@@ -48,7 +49,7 @@ def move(
     old = purchase.status
     if new not in ALLOWED.get(old, frozenset()):
         raise ValueError(f"A purchase does not go from {old} to {new}.")
-    values |= {"status": new, "status_at": timezone.now(), "words": words[:400]}
+    values |= {"status": new, "status_at": shared_clock.now(), "words": words[:400]}
     mine = Purchase.objects.filter(pk=purchase.pk, status=old, attempt=purchase.attempt, **(only_if or {}))
     with transaction.atomic(durable=True):
         # Everybody takes the account first (as intents.queue and sync.runs do), so nobody waits in a ring.

@@ -7,8 +7,9 @@ from datetime import timedelta
 
 from django.db import transaction
 from django.db.models import F
-from django.utils import timezone
 from redis.exceptions import RedisError
+
+from anosim_dashboard import shared_clock
 
 from .. import audit
 from ..anosim import AnosimError, BadKey, Refused, TryLater, Unreadable
@@ -39,7 +40,7 @@ _NAMES: dict[type[AnosimError], str] = {
 
 def succeeded(state: SyncState, changes: Changes, soon: bool) -> str:
     """Note a success; the next read comes at the kind's pace, or at once if `soon`."""
-    now = timezone.now()
+    now = shared_clock.now()
     pace = schedule.pace(state.account_id, state.kind, now)
     started = state.last_attempt_at or now
     due_at = now if soon else max(now, started + timedelta(seconds=pace))
@@ -66,7 +67,7 @@ def succeeded(state: SyncState, changes: Changes, soon: bool) -> str:
 
 def failed(state: SyncState, error: AnosimError) -> str:
     """Note a failure in words, and when the next try is."""
-    now = timezone.now()
+    now = shared_clock.now()
     throttled = isinstance(error, TryLater) and error.throttled
     failures = state.failures if throttled else state.failures + 1
     if isinstance(error, TryLater) and throttled:
@@ -94,7 +95,7 @@ def failed(state: SyncState, error: AnosimError) -> str:
 def renew_lease(state: SyncState) -> None:
     """Keep the row of a run that takes long."""
     mine = SyncState.objects.filter(pk=state.pk, run=state.run, reading=True)
-    mine.update(due_at=timezone.now() + schedule.LEASE)
+    mine.update(due_at=shared_clock.now() + schedule.LEASE)
 
 
 def _silence(account_id: int, error: TryLater) -> float:
@@ -124,7 +125,7 @@ def _count_failure(state: SyncState, error: AnosimError) -> None:
     if not mine.update(breaker_failures=F("breaker_failures") + 1):
         return
     account = mine.only("breaker_failures", "key_ok").get()
-    now = timezone.now()
+    now = shared_clock.now()
     if isinstance(error, BadKey):
         seconds = schedule.BAD_KEY_SECONDS[account.key_ok is False]
         mine.update(key_ok=False, key_verdict=error.text[:400], key_checked_at=now)
@@ -154,7 +155,7 @@ def _close_breaker(account: Account) -> None:
         moved = bool(account.breaker_until)
         if account.key_ok is not True:
             same_key = mine.filter(sealed_key=account.sealed_key)
-            moved |= same_key.update(key_ok=True, key_verdict="", key_checked_at=timezone.now()) > 0
+            moved |= same_key.update(key_ok=True, key_verdict="", key_checked_at=shared_clock.now()) > 0
         if account.breaker_until:
             schedule.read_all_now(account.pk)
             audit.by_machine("sync.goes_on", account)

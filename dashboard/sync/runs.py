@@ -11,7 +11,8 @@ from time import monotonic
 from typing import Any
 
 from django.db import transaction
-from django.utils import timezone
+
+from anosim_dashboard import shared_clock
 
 from .. import tally
 from ..anosim import AnosimError, BadKey, Client, Listing, Refused
@@ -59,7 +60,7 @@ def run(state_id: int, number: int) -> str:
     At most one reader works on a row: the claim is a compare-and-set, and the result of a reader that slept past its
     lease is not noted. What it saved is right all the same, since saving twice is saving once.
     """
-    now = timezone.now()
+    now = shared_clock.now()
     if not SyncState.objects.begin(state_id, number, now, now + schedule.LEASE):
         return "passed"
     state = SyncState.objects.select_related("account").get(pk=state_id)
@@ -80,7 +81,7 @@ def run(state_id: int, number: int) -> str:
 def _read(state: SyncState, client: Client) -> tuple[Changes, bool]:
     """What the run changed, and whether the kind is to be read again at once."""
     if state.kind == Kind.BALANCE:
-        asked_at = timezone.now()
+        asked_at = shared_clock.now()
         balance = client.balance()
         return _saved(state, "", lambda account: save_balance(account, balance, asked_at)), False
     if state.kind == Kind.SMS:
@@ -91,7 +92,7 @@ def _read(state: SyncState, client: Client) -> tuple[Changes, bool]:
 
 
 def _read_list(state: SyncState, client: Client, reading: Reading) -> Changes:
-    asked_at = timezone.now()
+    asked_at = shared_clock.now()
     listing = reading.fetch(client)
     state.unreadable = listing.unreadable
     if listing.digest == state.body_digest:
@@ -100,7 +101,7 @@ def _read_list(state: SyncState, client: Client, reading: Reading) -> Changes:
 
 
 def _read_sms(state: SyncState, client: Client) -> tuple[Changes, bool]:
-    asked_at = timezone.now()
+    asked_at = shared_clock.now()
     listing = client.sms()
     state.unreadable = listing.unreadable
     if listing.digest == state.body_digest:
@@ -119,7 +120,7 @@ def _read_booking_sms(state: SyncState, client: Client) -> tuple[Changes, bool]:
     def ask(booking: Booking) -> tuple[datetime, Listing[Any]] | None:
         # The provider being away is found out once, not for each of many bookings.
         away = sum(not isinstance(error, Refused) for error in trouble) >= READERS
-        return None if away or monotonic() > stop else (timezone.now(), client.booking_sms(booking.remote_id))
+        return None if away or monotonic() > stop else (shared_clock.now(), client.booking_sms(booking.remote_id))
 
     with ThreadPoolExecutor(READERS, thread_name_prefix="booking-sms") as readers:
         asked = {readers.submit(ask, booking): booking for booking in wanted}
@@ -156,7 +157,7 @@ def _close_gaps(account: Account) -> Changes:
 def _put_back(booking: Booking, error: AnosimError) -> None:
     """A list that cannot be had now goes to the end of the line; one that the provider refuses is no longer wanted."""
     mine = Booking.objects.filter(pk=booking.pk, sms_wanted_at=booking.sms_wanted_at)
-    mine.update(sms_wanted_at=None if isinstance(error, Refused) else timezone.now())
+    mine.update(sms_wanted_at=None if isinstance(error, Refused) else shared_clock.now())
 
 
 def _saved(state: SyncState, digest: str, save: Callable[[Account], Changes]) -> Changes:

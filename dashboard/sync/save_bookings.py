@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.utils import timezone
+from anosim_dashboard import shared_clock
 
 from ..anosim import Booking as BookingRecord
 from ..anosim import Listing
@@ -68,7 +68,7 @@ def _save(
 ) -> Changes:
     records = {record.id: record for record in rows}
     stored = {row.remote_id: row for row in Booking.objects.filter(account=account, remote_id__in=records)}
-    now = timezone.now()
+    now = shared_clock.now()
     new, changed = [], []
     changes = Changes()
     # What is seen with its order for the first time.
@@ -126,7 +126,7 @@ def _update_booking(row: Booking, values: dict[str, Any], asked_at: datetime, ch
         row.runs_until = row.believed_end(asked_at)
     if row.is_closed and not was_closed:
         # Its last messages may have come after our last look, and a booking that was not used gives money back.
-        row.sms_wanted_at = timezone.now()
+        row.sms_wanted_at = shared_clock.now()
         changes.hurry |= {Kind.BOOKING_SMS, Kind.BALANCE}
     return True
 

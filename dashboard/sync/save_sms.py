@@ -13,7 +13,8 @@ from datetime import UTC, datetime, timedelta
 
 from django.db.models import Count, Max, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
-from django.utils import timezone
+
+from anosim_dashboard import shared_clock
 
 from ..anosim import Listing
 from ..anosim import Sms as SmsRecord
@@ -70,7 +71,7 @@ def close_gaps(account: Account) -> bool:
     """Close the open gaps once no booking's list is wanted any more. Whether any was open."""
     if Booking.objects.filter(account=account).sms_wanted().exists():
         return False
-    return SmsGap.objects.filter(account=account).open().update(closed_at=timezone.now()) > 0
+    return SmsGap.objects.filter(account=account).open().update(closed_at=shared_clock.now()) > 0
 
 
 @dataclass(frozen=True)
@@ -223,7 +224,7 @@ def complete_since(account: Account) -> datetime | None:
 
 def _open_gap(account: Account, from_at: datetime | None, to_at: datetime) -> None:
     """Note the gap (widening one that is still open) and want the lists of all bookings that it may concern."""
-    now = timezone.now()
+    now = shared_clock.now()
     gap = SmsGap.objects.filter(account=account).open().order_by("found_at").first()
     if gap is None:
         SmsGap.objects.create(account=account, from_at=from_at, to_at=to_at, found_at=now)
@@ -246,7 +247,7 @@ def _mark_lost(booking: Booking, oldest: datetime) -> bool:
     if complete_until is None or oldest <= complete_until:
         return False
     SmsGap.objects.create(
-        account=booking.account, from_at=complete_until, to_at=oldest, closed_at=timezone.now(), lost=True
+        account=booking.account, from_at=complete_until, to_at=oldest, closed_at=shared_clock.now(), lost=True
     )
     return True
 

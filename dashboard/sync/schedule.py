@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from django.utils import timezone
+from anosim_dashboard import shared_clock
 
 from ..models import Account, Booking, SyncState
 
@@ -59,7 +59,7 @@ def ensure_states() -> None:
 
 def claim_due(now: datetime | None = None) -> Iterator[tuple[int, int]]:
     """Claim what is due and give (id, run) of each; two beats or ticks claim a row once."""
-    now = now or timezone.now()
+    now = now or shared_clock.now()
     for state in SyncState.objects.due(now + AHEAD):
         if not _may_read(state.account, state.kind, now):
             continue
@@ -70,7 +70,7 @@ def claim_due(now: datetime | None = None) -> Iterator[tuple[int, int]]:
 
 def claim_again(state_id: int) -> int | None:
     """Claim a row that its own run left due at once, without waiting for the next tick; the number of the new run."""
-    now = timezone.now()
+    now = shared_clock.now()
     state = SyncState.objects.due(now).filter(pk=state_id, reading=False).first()
     if state is None or not _may_read(state.account, state.kind, now):
         return None
@@ -89,7 +89,7 @@ def pace(account_id: int, kind: str, now: datetime | None = None) -> int:
     busy, quiet = _PACES[kind]
     if busy == quiet:
         return busy
-    now = now or timezone.now()
+    now = now or shared_clock.now()
     bookings = Booking.objects.filter(account_id=account_id)
     if bookings.running(now).exists():
         return busy
@@ -113,4 +113,4 @@ def probe_wait(failures: int) -> float:
 
 def read_all_now(account_id: int) -> None:
     """Bring every kind of the account forward to now: after a new key or a pause, or by a hand at the button."""
-    SyncState.objects.filter(account_id=account_id, reading=False).update(due_at=timezone.now())
+    SyncState.objects.filter(account_id=account_id, reading=False).update(due_at=shared_clock.now())

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.db import transaction
-from django.utils import timezone
+
+from anosim_dashboard import shared_clock
 
 from ..anosim import AnosimError, BadKey, check_base_url
 from ..encryption import CannotUnseal
@@ -27,7 +28,7 @@ def refresh_product(product_id: int) -> str:
     product = Product.objects.select_related("account").filter(pk=product_id).first()
     if product is None:
         return "gone"
-    asked_at = timezone.now()
+    asked_at = shared_clock.now()
     if product.offers_at is not None and asked_at - product.offers_at < JUST_READ:
         return "fresh"
     try:
@@ -50,7 +51,7 @@ def test_key(account_id: int) -> str:
     account = Account.objects.filter(pk=account_id).first()
     if account is None:
         return "gone"
-    asked_at = timezone.now()
+    asked_at = shared_clock.now()
     mine = Account.objects.filter(pk=account.pk, sealed_key=account.sealed_key)
     try:
         balance = client_for(account).balance()

@@ -7,8 +7,8 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.utils import timezone
 
+from anosim_dashboard import shared_clock
 from dashboard.models import Account, Booking, SyncState
 from dashboard.sync import runs, schedule
 
@@ -65,7 +65,7 @@ class Command(BaseCommand):
         """Read one kind to its end; the error in words, or nothing."""
         while True:
             state = SyncState.objects.get(account=account, kind=kind)
-            number = SyncState.objects.claim(state, timezone.now() + schedule.CLAIM)
+            number = SyncState.objects.claim(state, shared_clock.now() + schedule.CLAIM)
             if number is None:
                 continue  # a worker claimed it just now; its run ends and ours follows
             runs.run(state.pk, number)
