@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -148,7 +149,8 @@ class Hosts:
                 program.wait(max(0.1, end - time.monotonic()))
             except subprocess.TimeoutExpired:
                 for pid in (program.pid, *below):
-                    os.kill(pid, signal.SIGKILL)
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
                 program.wait()
 
     def processor_seconds(self, kind: str) -> float:
