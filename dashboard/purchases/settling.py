@@ -214,7 +214,7 @@ def _later(purchase: Purchase, looked_at: datetime, **values: Any) -> None:
 def _put_off(purchase: Purchase) -> None:
     """Look a moment later, without counting it as a look."""
     mine = Purchase.objects.filter(pk=purchase.pk, status=Status.UNKNOWN, attempt=purchase.attempt)
-    mine.update(next_check_at=timezone.now() + timedelta(seconds=WAIT_SETTLED))
+    mine.update(next_check_at=shared_clock.now() + timedelta(seconds=WAIT_SETTLED))
 
 
 def _taken(purchase: Purchase) -> set[int]:
