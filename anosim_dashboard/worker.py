@@ -49,9 +49,16 @@ def _show_life(**_: object) -> None:
 
 
 def main() -> None:
-    # Nobody listens to the three, and they slow a reconnect to Redis down.
-    quiet = dict.fromkeys(("quiet", "without_gossip", "without_mingle", "without_heartbeat"), True)
-    worker = app.Worker(pool_cls="threads", concurrency=THREADS, loglevel=settings.LOG_LEVEL, **quiet)
+    worker = app.Worker(
+        pool_cls="threads",
+        concurrency=THREADS,
+        loglevel=settings.LOG_LEVEL,
+        quiet=True,
+        # Nobody listens to the three, and they slow a reconnect to Redis down.
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+    )
     worker.start()
     sys.exit(worker.exitcode)
 

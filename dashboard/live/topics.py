@@ -83,7 +83,7 @@ def stored_versions(account_ids: Iterable[int]) -> Versions:
     statement = f"SELECT account_id, topic, version FROM dashboard_topicversion WHERE account_id IN ({places})"  # noqa: S608
     with connection.cursor() as cursor:
         cursor.execute(statement, accounts)
-        return cursor.fetchall()
+        return list(cursor.fetchall())
 
 
 def version_of(account_ids: Iterable[int], *topics: str, salt: str = "", stored: Versions | None = None) -> str:
