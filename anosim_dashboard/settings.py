@@ -115,7 +115,8 @@ def _database() -> dict[str, object]:
         found = {}
     if found.get("ENGINE") == "django.db.backends.sqlite3":
         found["OPTIONS"] = sqlite.options(sqlite.use_newest())
-        found["CONN_MAX_AGE"] = 600
+        # SQLite opens a file that cannot be written for reading only, and never asks again: not for long, then.
+        found["CONN_MAX_AGE"] = 20
     elif found.get("ENGINE") == "django.db.backends.postgresql" and found.get("NAME"):
         # The pool keeps connections across requests; lock_timeout turns a stuck writer into an error instead of a hang.
         found["OPTIONS"] = {

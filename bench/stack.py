@@ -183,6 +183,10 @@ class Stack:
             self._session = self.session_of("bench")
         return self._session
 
+    def sign_in_again(self) -> None:
+        """The data were put back to before our sign-in."""
+        self._session = ""
+
     def session_of(self, name: str) -> str:
         return session_of(name)
 

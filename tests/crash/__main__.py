@@ -13,7 +13,7 @@ from bench.runner import Suite
 # These keep the processors busy, and are alone.
 BUSY = ("failpoints", "broker_loss", "kills", "kills_on_postgres")
 # These mostly wait, and run two at a time.
-WAITING = ("freezes", "overlap")
+WAITING = ("freezes", "overlap", "storage", "storage_on_postgres", "restore", "restore_on_postgres")
 
 if __name__ == "__main__":
     sys.exit(Suite("tests.crash", __doc__ or "", BUSY, quick=False, waiting=WAITING).run())

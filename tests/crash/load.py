@@ -144,6 +144,10 @@ class Load:
         self._send(text)
         return text
 
+    def a_product(self) -> int:
+        """One that nobody orders before all others."""
+        return int(self._products[0][0])
+
     def order(self) -> Form:
         """Let somebody send the order form of a product that nobody ordered yet; does not wait."""
         with self._lock:
