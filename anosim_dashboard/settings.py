@@ -6,7 +6,7 @@ from pathlib import Path
 import dj_database_url
 from celery.schedules import crontab
 
-from . import embedded_redis, sqlite
+from . import embedded_redis, postgresql, sqlite
 from .environment import (
     BadEnvironment,
     env,
@@ -118,12 +118,7 @@ def _database() -> dict[str, object]:
         # SQLite opens a file that cannot be written for reading only, and never asks again: not for long, then.
         found["CONN_MAX_AGE"] = 20
     elif found.get("ENGINE") == "django.db.backends.postgresql" and found.get("NAME"):
-        # The pool keeps connections across requests; lock_timeout turns a stuck writer into an error instead of a hang.
-        found["OPTIONS"] = {
-            **dict(found.get("OPTIONS") or {}),  # type: ignore[call-overload]
-            "pool": {"min_size": 1, "max_size": 20, "timeout": 10},
-            "options": "-c lock_timeout=20s",
-        }
+        found["OPTIONS"] = postgresql.options(found.get("OPTIONS") or {})
         # A server that was restarted leaves the pool full of dead connections: none of them is handed out.
         found["CONN_HEALTH_CHECKS"] = True
     else:

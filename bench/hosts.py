@@ -125,6 +125,23 @@ class Hosts:
             }
             self._run(name, self.network.command(name, *PROGRAMS[name.rstrip("0123456789")]), environment)
 
+    def hold_account(self, name: str, pk: int) -> int:
+        """Let a program on that host lock the account's row, as one that saves does, and keep it; gives its id."""
+        code = (
+            "import time, django; django.setup()\n"
+            "from django.db import transaction; from dashboard.models import Account\n"
+            "with transaction.atomic():\n"
+            f" Account.objects.select_for_update().get(pk={pk}); print('held'); time.sleep(300)"
+        )
+        environment = {**self.environment, "DJANGO_SETTINGS_MODULE": "anosim_dashboard.settings"}
+        self._run("holder", self.network.command(name, sys.executable, "-u", "-c", code), environment)
+        end = time.monotonic() + 60
+        while "held" not in (self.folder / "holder.log").read_text():
+            if time.monotonic() > end:
+                raise StackError("No program could lock the account.")
+            time.sleep(0.1)
+        return pk
+
     def _wrong_clock(self) -> str:
         library = self.folder / "wrong_clock.so"
         source = BASE_DIR / "bench/wrong_clock.c"

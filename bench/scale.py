@@ -132,6 +132,7 @@ def measure(report: Report, options: argparse.Namespace) -> None:
         _nudges(report, hosts, 5 if options.quick else 20)
         _cut_off(report, hosts, provider, short)
         _clock_ahead(report, hosts, provider, 60 * short)
+        _lost_for_good(report, hosts)
         _whole_run(report, hosts, provider, began)
 
 
@@ -258,6 +259,23 @@ def _clock_ahead(report: Report, hosts: Hosts, provider: Provider, seconds: floa
     report.add("the same: read again sooner than half its pace", _too_near(provider, start, end), "calls", 0)
     report.add("the same: overlapping calls", _overlapping(provider, start, end), "calls", 0)
     _shares(report, hosts, runs)
+
+
+def _lost_for_good(report: Report, hosts: Hosts) -> None:
+    """A host goes while it saves, and does not come back: the account's row is free again soon."""
+    from django.db import DatabaseError, transaction
+
+    from dashboard.models import Account
+
+    held = hosts.hold_account("worker4", Account.objects.order_by("pk").values_list("pk", flat=True)[0])
+    hosts.network.cut("worker4")
+    lost, free = time.monotonic(), False
+    while not free and time.monotonic() - lost < 90:
+        time.sleep(0.2)
+        with contextlib.suppress(DatabaseError), transaction.atomic():
+            Account.objects.select_for_update(nowait=True).get(pk=held)
+            free = True
+    report.add("a host lost for good in a transaction: its row free after", time.monotonic() - lost, "s", 30)
 
 
 def _whole_run(report: Report, hosts: Hosts, provider: Provider, began: datetime) -> None:

@@ -15,9 +15,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
-from anosim_dashboard import shared_clock
+from anosim_dashboard import postgresql, shared_clock
 from anosim_dashboard.celery import app
 from anosim_dashboard.clocked_request import ClockedRequest
 from bench import provider_log
@@ -135,6 +136,17 @@ def test_what_a_host_ahead_has_read_does_not_make_the_next_answers_old(
     booking.refresh_from_db()
     assert booking.state == "Ended"
     assert Account.objects.get().balance_usd == sandbox.world.balance
+
+
+@pytest.mark.django_db
+def test_both_ends_of_a_connection_to_the_database_give_up_a_host_that_is_gone() -> None:
+    made = postgresql.options({"sslmode": "require"})
+    assert made["sslmode"] == "require"
+    assert made["tcp_user_timeout"] == 1000 * postgresql.GONE_AFTER
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW tcp_user_timeout")
+            assert cursor.fetchone() == (f"{postgresql.GONE_AFTER}s",)
 
 
 def test_hosts_that_keep_time_are_not_corrected() -> None:
