@@ -284,6 +284,27 @@ def test_a_run_that_was_claimed_anew_meanwhile_notes_nothing(sandbox: Sandbox) -
     assert runs.run(state.pk, second) == "passed"
 
 
+def test_a_booking_wanted_while_the_lists_are_being_read_is_read_next(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dashboard.sync import runs
+
+    account = account_at(sandbox)
+    read_until_done(account)
+    close = runs._close_gaps
+
+    def meanwhile(account: Account) -> Any:
+        """Another worker saves a new booking after this one has seen that none is wanted."""
+        Booking.objects.filter(account=account).update(sms_wanted_at=timezone.now())
+        SyncState.objects.hurry(account.pk, "booking_sms")
+        return close(account)
+
+    monkeypatch.setattr(runs, "_close_gaps", meanwhile)
+    state = read(account, "booking_sms")
+    assert not state.error
+    assert state.due_at <= timezone.now()
+
+
 def test_a_sandbox_that_knows_our_key_is_never_told_it_in_a_url(sandbox: Sandbox) -> None:
     account = account_at(sandbox)
     read_until_done(account)

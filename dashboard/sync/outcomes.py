@@ -14,7 +14,7 @@ from anosim_dashboard import shared_clock
 from .. import audit
 from ..anosim import AnosimError, BadKey, Refused, TryLater, Unreadable
 from ..live import topics
-from ..models import Account, SyncState
+from ..models import Account, Booking, SyncState
 from . import schedule
 from .budget import CallBudget, NotOurTurn
 from .changes import Changes
@@ -57,8 +57,12 @@ def succeeded(state: SyncState, changes: Changes, soon: bool) -> str:
         error_kind="",
         error_since=None,
     )
-    if changes.hurry:
-        SyncState.objects.hurry(state.account_id, *changes.hurry)
+    hurry = set(changes.hurry)
+    if state.kind == Kind.BOOKING_SMS and Booking.objects.filter(account=state.account_id).sms_wanted().exists():
+        # Wanted by another reader after this one had looked: its call for haste met a row that was being read.
+        hurry.add(Kind.BOOKING_SMS)
+    if hurry:
+        SyncState.objects.hurry(state.account_id, *hurry)
     _close_breaker(state.account)
     if recovered and noted:
         topics.touch(state.account_id, topics.SYNC)
