@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.conf import settings
-from django.db import IntegrityError
+from django.db import IntegrityError, InterfaceError, OperationalError, connection
 
 from anosim_dashboard import shared_clock
 
@@ -23,6 +25,7 @@ from . import booked, evidence, presence
 from .failpoints import reach
 from .transitions import move
 
+Answer = TypeVar("Answer")
 logger = logging.getLogger(__name__)
 Status = Purchase.Status
 Kind = Purchase.Kind
@@ -32,6 +35,9 @@ LOOK_FRESH = 20.0  # seconds; an older look says too little about the moment of 
 FORGOTTEN = timedelta(hours=1)  # what still waits then (the workers were away) would be bought by surprise
 WAIT_AT_MOST = timedelta(minutes=10)  # that long a purchase waits for a provider that cannot be read
 NO_RIGHT = "Nothing was sent: who asked for it may not buy in this account any more."
+NOTED_WITHIN = 25.0  # seconds in which a database that restarts is waited for; later the lists tell what was bought
+NOTE_AGAIN = 0.5
+DATABASE_AWAY = (OperationalError, InterfaceError)
 STOPPED = "Spending was stopped before anything was sent."
 NOT_KNOWN = "Not known yet: do not order again. We are looking whether it was bought."
 
@@ -65,10 +71,16 @@ def send(pk: UUID) -> str:
         return "waits"  # another one in flight, or one like it not settled; its end rings the bell for this one
     if not claimed:
         return "taken"
-    look = _prepare(purchase)
-    if look is None:
+    try:
+        look = _prepare(purchase)
+        client = _committed(purchase, look) if look is not None else None
+    except DATABASE_AWAY:
+        patiently(lambda: _give_back(purchase))
         return purchase.status
-    return _call(purchase, look)
+    if client is None:
+        return purchase.status
+    reach("send:before-call")
+    return _outcome(purchase, client)
 
 
 def _prepare(purchase: Purchase) -> evidence.Look | None:
@@ -139,7 +151,17 @@ def _why_not(purchase: Purchase, product: Product | None, look: evidence.Look) -
     return ""
 
 
-def _call(purchase: Purchase, look: evidence.Look) -> str:
+def _give_back(purchase: Purchase) -> None:
+    """The database went away before the call, so nothing was sent: it waits again. Whether the last move was committed
+    is not known, but the attempt is ours alone since the claim."""
+    attempt = purchase.attempt
+    purchase.refresh_from_db(fields=["status", "attempt"])
+    if purchase.attempt == attempt and purchase.status in Purchase.IN_FLIGHT:
+        move(purchase, Status.QUEUED, "Waiting: the database was away before anything was sent.", next_check_at=None)
+
+
+def _committed(purchase: Purchase, look: evidence.Look) -> Client | None:
+    """What makes the one call, with the status `sending` committed; None if it is not to be sent after all."""
     begun = presence.boot_seconds()
 
     def still_fresh() -> None:
@@ -152,7 +174,7 @@ def _call(purchase: Purchase, look: evidence.Look) -> str:
         client = client_for_one_call(purchase.account, still_fresh)
     except CannotUnseal as error:
         move(purchase, Status.REJECTED, f"Nothing was sent. {error}")
-        return purchase.status
+        return None
     sent = move(
         purchase,
         Status.SENDING,
@@ -171,9 +193,8 @@ def _call(purchase: Purchase, look: evidence.Look) -> str:
     if not sent:
         if purchase.status == Status.PREPARING:
             _stopped(purchase)
-        return purchase.status
-    reach("send:before-call")
-    return _outcome(purchase, client)
+        return None
+    return client
 
 
 def _stopped(purchase: Purchase) -> None:
@@ -219,7 +240,7 @@ def _not_sent(purchase: Purchase, error: TryLater) -> str:
     """The connection was provably not made: queued again, a few times."""
     next_at = shared_clock.now() + timedelta(seconds=2 * purchase.attempt)
     if purchase.attempt < MOST_ATTEMPTS:
-        move(purchase, Status.QUEUED, error.text, next_check_at=next_at)
+        patiently(lambda: move(purchase, Status.QUEUED, error.text, next_check_at=next_at))
         return purchase.status
     return _unknown(purchase, error.text, refusal=error.text[:400])
 
@@ -228,7 +249,8 @@ def _unknown(purchase: Purchase, words: str, **values: Any) -> str:
     if purchase.status != Status.SENDING:
         return purchase.status  # the sweeper was quicker
     logger.warning("purchase %s: outcome not known yet", purchase.pk)
-    move(purchase, Status.UNKNOWN, f"{NOT_KNOWN} {words}", next_check_at=shared_clock.now(), checks=0, **values)
+    values |= {"next_check_at": shared_clock.now(), "checks": 0}
+    patiently(lambda: move(purchase, Status.UNKNOWN, f"{NOT_KNOWN} {words}", **values))
     return purchase.status
 
 
@@ -246,8 +268,8 @@ def _confirmed(purchase: Purchase, order: Order) -> str:
 
     try:
         # If the sweeper gave this worker up meanwhile, its word still counts.
-        if not confirm() and purchase.status == Status.UNKNOWN:
-            confirm()
+        if not patiently(confirm) and purchase.status == Status.UNKNOWN:
+            patiently(confirm)
     except IntegrityError:
         return _unknown(purchase, f"Order {order.id} already answers another purchase.", **doubt)
     except Exception:
@@ -255,6 +277,20 @@ def _confirmed(purchase: Purchase, order: Order) -> str:
         logger.exception("purchase %s: the order could not be stored", purchase.pk)
         return _unknown(purchase, f"The answer names order {order.id}, which could not be stored.", **doubt)
     return purchase.status
+
+
+def patiently(note: Callable[[], Answer]) -> Answer:
+    """Note what came of it, again and again while the database is away: nobody else knows it. A move that was committed
+    though its answer was lost is not made twice."""
+    ends = presence.boot_seconds() + NOTED_WITHIN
+    while True:
+        try:
+            return note()
+        except DATABASE_AWAY:
+            if presence.boot_seconds() > ends:
+                raise
+            connection.close()
+            time.sleep(NOTE_AGAIN)
 
 
 def deadline_of(purchase: Purchase) -> datetime:
