@@ -26,7 +26,7 @@ from .sync.health import is_stale
 
 QUEUE = "celery"  # the list in Redis that tasks wait in
 PING_SECONDS = 0.5  # a page waits no longer for a Redis that hangs
-SILENT = timedelta(seconds=30)  # the canary writes every five seconds
+SILENT = 2 * Heartbeat.EVERY  # reliability.md G21; a worker that starts again is not silent for so long
 QUEUED_LONG = timedelta(minutes=5)
 UNKNOWN_LONG = timedelta(minutes=15)  # reliability.md 4.3, step 11
 CROWDED = 500  # messages in the queue; a tick hands out one for each due row

@@ -57,10 +57,10 @@ def test_people_read_a_line_for_each_question(well: Account) -> None:
 
 
 def test_a_silent_canary_is_told(well: Account) -> None:
-    Heartbeat.objects.update(at=timezone.now() - timedelta(seconds=31))
+    Heartbeat.objects.update(at=timezone.now() - timedelta(seconds=21))
     status, found = told()
     assert status == 1
-    assert "31 s ago: beat, the queue or every worker stands still" in found["canary"]["words"]
+    assert "21 s ago: beat, the queue or every worker stands still" in found["canary"]["words"]
 
 
 def test_before_the_first_tick_nothing_is_well(well: Account) -> None:
@@ -108,13 +108,13 @@ def test_a_sync_that_is_late_is_told_and_a_paused_account_is_not(well: Account) 
 
 
 @pytest.mark.django_db
-def test_a_tick_is_noted_every_five_seconds_and_not_each() -> None:
+def test_a_tick_is_noted_every_ten_seconds_and_not_each() -> None:
     now = timezone.now()
     Heartbeat.objects.beat(now)
-    Heartbeat.objects.beat(now + timedelta(seconds=3))
+    Heartbeat.objects.beat(now + timedelta(seconds=9))
     assert Heartbeat.objects.get().at == now
-    Heartbeat.objects.beat(now + timedelta(seconds=5))
-    assert Heartbeat.objects.get().at == now + timedelta(seconds=5)
+    Heartbeat.objects.beat(now + timedelta(seconds=10))
+    assert Heartbeat.objects.get().at == now + timedelta(seconds=10)
 
 
 @pytest.mark.django_db

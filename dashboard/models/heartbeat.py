@@ -24,7 +24,7 @@ class HeartbeatQuerySet(models.QuerySet["Heartbeat"]):
 class Heartbeat(models.Model):
     """The canary, in one row: that beat, broker, worker and database work together (reliability.md 4.10)."""
 
-    EVERY = timedelta(seconds=5)
+    EVERY = timedelta(seconds=10)
 
     at = models.DateTimeField(default=timezone.now)
 
