@@ -11,9 +11,26 @@ import sys
 from bench.runner import Suite
 
 # These keep the processors busy, and are alone.
-BUSY = ("failpoints", "broker_loss", "kills", "kills_on_postgres")
+BUSY = (
+    "failpoints",
+    "broker_loss",
+    "kills",
+    "kills_on_postgres",
+    "messages",
+)
 # These mostly wait, and run two at a time.
-WAITING = ("freezes", "overlap", "storage", "storage_on_postgres", "restore", "restore_on_postgres")
+WAITING = (
+    "throttle",
+    "provider_down",
+    "freezes",
+    "beats",
+    "floods",
+    "storage",
+    "storage_on_postgres",
+    "restore",
+    "restore_on_postgres",
+    "overlap",
+)
 
 if __name__ == "__main__":
     sys.exit(Suite("tests.crash", __doc__ or "", BUSY, quick=False, waiting=WAITING).run())

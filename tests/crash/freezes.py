@@ -50,21 +50,21 @@ def measure(report: Report, options: argparse.Namespace) -> None:
 
 
 def _freeze(report: Report, name: str, stack: Stack, provider: FarProvider, load: Load, seconds: float) -> None:
-    _wait_for(_is_well, 30)
+    seconds_until(_is_well, 30)
     load.message()
     load.order()  # under way when it freezes
     time.sleep(0.3)
     watch = Watch(stack)
-    with _frozen(provider.process.pid if name == "provider" else stack.pids()[name]):
+    with frozen(provider.process.pid if name == "provider" else stack.pids()[name]):
         began = time.monotonic()
         load.order()
-        red = _wait_for(lambda: not _is_well(), seconds)
+        red = seconds_until(lambda: not _is_well(), seconds)
         report.add(f"{name} frozen: health red after", red, "s", RED_WITHIN)
         time.sleep(max(0.0, began + seconds - time.monotonic()))
         report.add(f"{name} frozen: health was green at the end", _is_well(), "times", 0)
     since, began = datetime.now(UTC), time.monotonic()
     mark, form = load.message(), load.order()
-    normal = _wait_for(lambda: _is_well() and is_current(since, mark) and form.is_settled(), 120)
+    normal = seconds_until(lambda: _is_well() and is_current(since, mark) and form.is_settled(), 120)
     report.add(f"{name} frozen: all normal after", normal, "s", NORMAL_WITHIN)
     watch.stop()
     report.add(f"{name} frozen: pages that did not open", len(watch.broken), "pages", 0, spread=str(watch.broken[:3]))
@@ -75,7 +75,7 @@ def _freeze(report: Report, name: str, stack: Stack, provider: FarProvider, load
 
 
 @contextlib.contextmanager
-def _frozen(pid: int) -> Iterator[None]:
+def frozen(pid: int) -> Iterator[None]:
     os.kill(pid, signal.SIGSTOP)
     try:
         yield
@@ -92,7 +92,7 @@ def _is_well() -> bool:
     return all(check.ok for check in health.checks(Account.objects.all()))
 
 
-def _wait_for(question: Callable[[], bool], patience: float) -> float:
+def seconds_until(question: Callable[[], bool], patience: float) -> float:
     """Seconds until the question is answered by yes; 999 if it never is."""
     began = time.monotonic()
     while time.monotonic() - began < patience:
