@@ -128,6 +128,8 @@ def _syncs(accounts: Iterable[Account], now: datetime) -> list[Check]:
 
 def _sync(account: Account, states: list[SyncState], now: datetime) -> Check:
     label, name = f"Sync of {account.name}", f"sync_{account.pk}"
+    if account.key_ok is False:
+        return Check(name, label, False, "ANOSIM refuses the key")
     if not states or any(state.last_success_at is None for state in states):
         return Check(name, label, False, "not everything was read yet")
     age = (now - min(state.last_success_at for state in states if state.last_success_at)).total_seconds()

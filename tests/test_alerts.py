@@ -126,12 +126,32 @@ def test_a_refused_key_is_noticed_and_the_stale_data_it_explains_are_not(account
 
 
 def test_data_that_stay_stale_are_noticed_after_two_minutes(account: Account) -> None:
-    make_sync_states(account, pace_seconds=2, last_success_at=timezone.now() - timedelta(seconds=140))
+    now = timezone.now()
+    since = {"error": "It fails.", "error_since": now - timedelta(seconds=138)}
+    make_sync_states(account, pace_seconds=2, last_success_at=now - timedelta(seconds=140), **since)
     keeping.look()
     assert opened(account) == []
-    SyncState.objects.filter(kind="sms").update(last_success_at=timezone.now() - timedelta(seconds=150))
+    SyncState.objects.filter(kind="sms").update(last_success_at=now - timedelta(seconds=150))
     keeping.look()
     assert Alert.objects.get().words == "Shop is not current: SMS."
+
+
+def test_after_a_night_switched_off_nothing_is_told_that_the_first_read_mends(account: Account) -> None:
+    night = timezone.now() - timedelta(hours=9)
+    make_sync_states(account, pace_seconds=2, last_success_at=night, last_attempt_at=night)
+    keeping.look()
+    assert opened(account) == []
+    SyncState.objects.update(last_attempt_at=timezone.now())  # being read just now
+    keeping.look()
+    assert opened(account) == []
+
+
+def test_reads_that_end_neither_well_nor_badly_are_noticed(account: Account) -> None:
+    now = timezone.now()
+    night, lately = now - timedelta(hours=9), now - timedelta(seconds=11)
+    make_sync_states(account, pace_seconds=2, last_success_at=night, last_attempt_at=lately)
+    keeping.look()
+    assert opened(account) == [Kind.SYNC_STALE]
 
 
 def test_a_purchase_is_noticed_when_it_stays_unknown_or_a_manager_decides(account: Account, operator: User) -> None:
@@ -171,7 +191,7 @@ def test_renewals_that_the_balance_does_not_cover_are_noticed(account: Account) 
         make_booking(account, ends_at=timezone.now() + timedelta(days=days), **soon)
     make_booking(account, ends_at=timezone.now() + timedelta(days=1), **{**soon, "auto_renewal": False})
     keeping.look()
-    assert Alert.objects.get().words == "2 rentals of Shop renew within 3 days for $10.00; the balance is not enough."
+    assert Alert.objects.get().words == "2 rentals renew in Shop within 3 days for $10.00; the balance is not enough."
 
 
 def test_paused_accounts_are_left_alone(account: Account) -> None:

@@ -69,6 +69,12 @@ def test_before_the_first_tick_nothing_is_well(well: Account) -> None:
     assert (status, found["canary"]["ok"]) == (1, False)
 
 
+def test_a_refused_key_is_told_at_once(well: Account) -> None:
+    Account.objects.update(key_ok=False)
+    status, found = told()
+    assert (status, found[f"sync_{well.pk}"]["words"]) == (1, "ANOSIM refuses the key")
+
+
 def test_a_redis_that_is_away_is_told(well: Account, settings: Any) -> None:
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
     status, found = told()

@@ -15,6 +15,8 @@ Kind = Alert.Kind
 # A purchase that is looked into for so long needs a person, one that a manager decides at once.
 UNKNOWN_FOR = timedelta(minutes=15)
 STALE_FOR = timedelta(minutes=2)
+# A read that takes longer is not one that is just being made.
+ANSWERED_WITHIN = timedelta(seconds=10)
 # What is lost for good is told, and is no news any more after a day.
 LOST_FOR = timedelta(days=1)
 # Other providers renew two days before the end (users.md, row 19).
@@ -65,14 +67,24 @@ def _of_purchases(named: dict[int, Account], now: datetime) -> Iterator[Standing
 def _of_syncs(named: dict[int, Account], now: datetime) -> Iterator[Standing]:
     late: dict[int, list[str]] = {}
     for state in SyncState.objects.of_accounts(named).order_by("kind"):
-        at = stale_at(state)
-        if at is not None and at + STALE_FOR < now:
+        if _stays_stale(state, now):
             late.setdefault(state.account_id, []).append(state.get_kind_display())
     for account_id, kinds in late.items():
         account = named[account_id]
         if account.key_ok is not False:
             words = f"{account.name} is not current: {', '.join(kinds)}."
             yield Standing(account_id, Kind.SYNC_STALE, "", words)
+
+
+def _stays_stale(state: SyncState, now: datetime) -> bool:
+    """Old for a while, and not because nobody asked: after a night switched off everything is old, and read at once."""
+    at = stale_at(state)
+    if at is None or at + STALE_FOR >= now:
+        return False
+    if state.error_since is not None:
+        return state.error_since + STALE_FOR < now
+    # Asked, and neither an answer nor an error came: whoever asked was killed, or hangs.
+    return state.last_attempt_at is not None and at < state.last_attempt_at < now - ANSWERED_WITHIN
 
 
 def _of_gaps(named: dict[int, Account], now: datetime) -> Iterator[Standing]:
@@ -90,6 +102,6 @@ def _of_renewals(named: dict[int, Account], now: datetime) -> Iterator[Standing]
     for account_id, prices in due.items():
         account, needed = named[account_id], sum(prices, Decimal(0))
         if account.balance_usd is not None and account.balance_usd < needed:
-            count = f"{len(prices)} rental{'s' if len(prices) > 1 else ''}"
-            words = f"{count} of {account.name} renew within 3 days for {usd(needed)}; the balance is not enough."
+            what = "1 rental renews" if len(prices) == 1 else f"{len(prices)} rentals renew"
+            words = f"{what} in {account.name} within 3 days for {usd(needed)}; the balance is not enough."
             yield Standing(account_id, Kind.RENEWAL_SHORT, "", words)

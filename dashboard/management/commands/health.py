@@ -23,7 +23,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         # Read when the database is known to answer, not before.
-        found = health.checks(Account.objects.only("name", "enabled").iterator())
+        found = health.checks(Account.objects.only("name", "enabled", "key_ok").iterator())
         if options["json"]:
             self.stdout.write(json.dumps({check.name: asdict(check) for check in found}))
         else:
