@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -28,16 +29,8 @@ WINDOWS = 8
 PAUSE = 60.0
 WATCHED = 10.0  # seconds after a pause
 DAY = timedelta(days=1)
-PROGRAM = (
-    "-m",
-    "celery",
-    "--quiet",
-    "--app",
-    "anosim_dashboard.beat:app",
-    "beat",
-    "--scheduler",
-    "celery.beat:Scheduler",
-)
+CELERY = ("-m", "celery", "--quiet", "--app", "anosim_dashboard.beat:app")
+PROGRAM = (sys.executable, *CELERY, "beat", "--scheduler", "celery.beat:Scheduler")
 SMALL = {"orders": 8, "bookings": 12, "sms": 20}
 Times = dict[str, list[float]]
 

@@ -1,14 +1,20 @@
-"""The points where most could be lost or doubled, in every test run; all of them: `python -m tests.crash`."""
+"""The points where most could be lost or doubled, and one kill of each process, in every test run.
+
+All of them, and every other goal: `python -m tests.crash`.
+"""
 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.db import connection
 
+from bench.figures import BASE_DIR
 from dashboard.purchases import failpoints
 
 from .cases import KINDS, all_cases, quick_cases
@@ -48,6 +54,19 @@ def test_killed_at_any_point_nothing_is_bought_twice_and_nothing_is_lost(scene: 
         result = run(scene, case)
         assert result.reached, f"not reached: {case}"
         assert result.wrong == [], f"{case}: {result.wrong}"
+
+
+def test_each_process_is_killed_once_under_load_and_all_heals() -> None:
+    module = "kills_on_postgres" if connection.vendor == "postgresql" else "kills"
+    assert_limits_kept(module)
+
+
+def assert_limits_kept(module: str) -> None:
+    """The quick series of a goal, over a stack and servers of its own."""
+    own = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL", "DATA_DIR")}
+    command = [sys.executable, "-m", f"tests.crash.{module}", "--quick"]
+    done = subprocess.run(command, cwd=BASE_DIR, env=own, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr[-2000:]}"
 
 
 def test_every_point_has_a_case_for_every_kind() -> None:
