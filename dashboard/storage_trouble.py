@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
-from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db import OperationalError
 
 FULL = "The disk of the server is full: nothing can be saved until there is room again."
 READ_ONLY = "The database can only be read at the moment: nothing can be saved."
@@ -24,27 +25,32 @@ _POSTGRESQL = {"53100": FULL, "25006": READ_ONLY, "55P03": BUSY, "53": BUSY, "57
 
 
 def words_of(error: BaseException | None) -> str:
-    """A sentence if the error, or what it came from, is that the database cannot be used; else ""."""
-    for each in _chain(error):
-        if isinstance(each, DatabaseError | InterfaceError) and (words := _words_of(each)):
-            return words
-    return ""
+    """A sentence if the error, or one that it came from, is that the database cannot be used; else ""."""
+    return next((words for each in _origins(error) if (words := _words_of(each))), "")
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
+def _origins(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, what it was raised from, and what was being handled then. Django and its driver leave both."""
     seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        error = error.__cause__ or error.__context__
+    todo = [error]
+    while todo:
+        each = todo.pop()
+        if each is not None and id(each) not in seen:
+            seen.add(id(each))
+            yield each
+            todo += [each.__context__, each.__cause__]
 
 
-def _words_of(error: DatabaseError | InterfaceError) -> str:
-    cause = error.__cause__
-    code = getattr(cause, "sqlstate", None)
-    if code:
-        return next((words for start, words in _POSTGRESQL.items() if code.startswith(start)), "")
-    if hasattr(cause, "sqlstate"):
-        # PostgreSQL's driver, without a code: no connection could be made, or it broke.
-        return AWAY if isinstance(error, OperationalError | InterfaceError) else ""
+def _words_of(error: BaseException) -> str:
+    if hasattr(error, "sqlstate"):
+        return _words_of_driver(error)
+    if not isinstance(error, OperationalError):
+        return ""
     return next((words for part, words in _SQLITE.items() if part in str(error).lower()), "")
+
+
+def _words_of_driver(error: Any) -> str:
+    """PostgreSQL's: without a code no connection could be made, or it broke; or we used it wrongly."""
+    if error.sqlstate:
+        return next((words for start, words in _POSTGRESQL.items() if error.sqlstate.startswith(start)), "")
+    return AWAY if any(each.__name__ in ("OperationalError", "InterfaceError") for each in type(error).__mro__) else ""

@@ -53,6 +53,7 @@ class _Driver(psycopg.OperationalError):
         (OperationalError("no such table: dashboard_purchase"), ""),
         (raised(ProgrammingError("x"), _Driver("42P01")), ""),
         (ValueError("database is locked"), ""),
+        (raised(ProgrammingError("x"), psycopg.ProgrammingError("two placeholders, one value")), ""),
         (None, ""),
     ],
 )
@@ -61,6 +62,13 @@ def test_each_trouble_has_its_sentence_and_an_error_of_ours_has_none(error: Any,
     wrapped = RuntimeError("while rendering")
     wrapped.__cause__ = error
     assert words_of(wrapped) == words
+
+
+def test_it_is_told_also_where_tidying_up_after_it_fails() -> None:
+    broke = raised(OperationalError("x"), _Driver("57P01"))
+    tidying = raised(ProgrammingError("x"), psycopg.ProgrammingError("can't change autocommit now"))
+    tidying.__context__ = broke
+    assert words_of(tidying) == AWAY
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ PAGES = ("/", "/inbox/", "/orders/", "/purchases/", "/status/")
 SENTENCES = (FULL, READ_ONLY, BUSY, AWAY)
 WAITS = 60.0  # seconds that a page may wait for a database that is locked
 HEALS = 60.0
-RAISED = re.compile(r"[\w.]+(Error|Timeout|Shutdown|Exception)\b")
+RAISED = re.compile(r"django\.db\.utils\.\w+")
 LONGEST = 150.0
 
 
@@ -82,6 +82,7 @@ def _kind_of(answer: Answer) -> str:
 @contextmanager
 def fault(report: Report, name: str, stack: Stack, load: Load) -> Iterator[None]:
     """What is done inside breaks the storage, holds, and mends it; then the figures of it are told."""
+    logged = len(stack.log())
     with People(stack, load.a_product()) as people:
         yield
         since, began = datetime.now(UTC), time.monotonic()
@@ -97,8 +98,9 @@ def fault(report: Report, name: str, stack: Stack, load: Load) -> Iterator[None]
     spread = f"{counts['shown']} shown, {counts['said']} said why not"
     report.add(f"{name}: bare errors", counts["bare"], "answers", 0, n=counts.total(), spread=spread)
     report.add(f"{name}: no answer", counts["silent"], "answers", 0, spread="; ".join(people.examples["silent"][:3]))
+    raised = [line for line in stack.log()[logged:].splitlines() if RAISED.match(line)]
+    report.add(f"{name}: errors that the stack met", len(raised), "errors")
     if counts["bare"]:
-        raised = [line for line in stack.log().splitlines() if RAISED.match(line)]
         report.remark(f"bare: {'; '.join(people.examples['bare'][:3])}; last in the log: {'; '.join(raised[-6:])}")
     report.add(f"{name}: all works again after", took, "s", HEALS)
 
