@@ -103,6 +103,34 @@ def test_a_flood_that_came_before_its_booking_was_known_is_told_also_while_a_lat
     assert any((span.from_at or span.to_at) < first_kept <= span.to_at for span in lost_spans(account))
 
 
+def test_a_list_that_was_read_before_the_list_of_all_shows_the_gap_hides_no_loss(sandbox: Sandbox) -> None:
+    account = account_at(sandbox)
+    read_until_done(account)
+    booking = order(sandbox)
+    read(account, "bookings")
+    mine = Booking.objects.filter(remote_id=booking)
+    for count in (1, 150):
+        flood(sandbox, booking, count)
+        mine.update(sms_wanted_at=sandbox.world.now())
+        read(account, "booking_sms")
+    assert lost_spans(account) == []
+    sandbox.world.clock.advance(5)
+    read_until_done(account)
+    assert len(lost_spans(account)) == 1
+
+
+def test_a_flood_in_the_moment_in_which_its_booking_begins_is_told(sandbox: Sandbox) -> None:
+    account = account_at(sandbox)
+    read_until_done(account)
+    booking = order(sandbox)
+    at = sandbox.world.bookings[booking].starts_at
+    for number in range(120):
+        sandbox.world.receive_sms(booking, f"At once {number}", "Flood", at=at)
+    read_until_done(account)
+    assert Sms.objects.filter(sender="Flood").count() == 100
+    assert len(lost_spans(account)) == 1
+
+
 def test_a_full_list_is_no_loss_where_the_lists_of_all_have_shown_the_rest(sandbox: Sandbox) -> None:
     account = account_at(sandbox)
     read_until_done(account)

@@ -58,12 +58,14 @@ def save_booking_sms(booking: Booking, listing: Listing[SmsRecord], asked_at: da
     """Save the list of one booking and take it off the list of wanted ones, if nobody wanted it anew meanwhile."""
     changes = _save(booking.account, listing.rows, asked_at, booking)
     stamps = [row.received_at for row in listing.rows if row.received_at]
-    if listing.total >= WINDOW and stamps and _mark_lost(booking, min(stamps)):
+    lost = _mark_lost(booking, min(stamps)) if listing.total >= WINDOW and stamps else False
+    if lost:
         changes.topics.add(SYNC)
     mine = Booking.objects.filter(pk=booking.pk)
     mine.filter(sms_wanted_at=wanted_at).update(sms_wanted_at=None)
-    # By the provider's clock where it tells it: ours may be ahead, and what came meanwhile would count as read.
-    mine.update(sms_read_at=min(asked_at, listing.server_time or asked_at))
+    if lost is not None:
+        # By the provider's clock where it tells it: ours may be ahead, and what came meanwhile would count as read.
+        mine.update(sms_read_at=min(asked_at, listing.server_time or asked_at))
     return changes
 
 
@@ -240,28 +242,26 @@ def _open_gap(account: Account, from_at: datetime | None, to_at: datetime) -> No
     concerned.update(sms_wanted_at=now)
 
 
-def _mark_lost(booking: Booking, oldest: datetime) -> bool:
+def _mark_lost(booking: Booking, oldest: datetime) -> bool | None:
     """The booking's own list was full too. What lies between the last moment up to which we know everything and its
-    oldest row cannot be had any more: note that, for the status page. Whether there is such a span."""
-    complete_until = _complete_until(booking)
-    if complete_until is None or oldest <= complete_until:
+    oldest row cannot be had any more: note that, for the status page. Whether there is such a span; None while that
+    cannot be said, since the lists of all SMS may show with the next one that they let something pass.
+
+    Without its own list we know everything up to the first gap since that was read, also if the gap was filled from the
+    lists of other bookings before this one was known. A flood in the first moment of a booking is one, too: better a
+    span told that held nothing than a loss that nobody sees.
+    """
+    known = booking.sms_read_at or booking.starts_at or booking.first_seen_at
+    if oldest < known:
+        return False
+    gaps = SmsGap.objects.filter(account=booking.account, lost=False, to_at__gt=known)
+    began = [from_at or known for from_at in gaps.values_list("from_at", flat=True)]
+    if not began and booking.sms_read_at:
+        return None
+    complete_until = max(known, min(began, default=known))
+    if oldest < complete_until:
         return False
     SmsGap.objects.create(
         account=booking.account, from_at=complete_until, to_at=oldest, closed_at=shared_clock.now(), lost=True
     )
     return True
-
-
-def _complete_until(booking: Booking) -> datetime | None:
-    """Up to when we know every message of the booking without its own list; None: all of them.
-
-    That is up to the first gap since its list was read, also if that was filled from the lists of other bookings before
-    this one was known. A flood in the first minute of a booking is one, too: better a span told that held nothing than
-    a loss that nobody sees.
-    """
-    known = booking.sms_read_at or booking.starts_at or booking.first_seen_at
-    gaps = SmsGap.objects.filter(account=booking.account, lost=False, to_at__gt=known)
-    began = [from_at or known for from_at in gaps.values_list("from_at", flat=True)]
-    if not began:
-        return None if booking.sms_read_at else known
-    return max(known, min(began))

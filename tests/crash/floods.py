@@ -79,7 +79,7 @@ def measure(report: Report, options: argparse.Namespace) -> None:
             for flood in floods:
                 flood.burst()
             time.sleep(PAUSES[number % len(PAUSES)])
-        report.add("gaps filled or told after the last", wait_until(_is_quiet, 150), "s", FILLED_WITHIN)
+        report.add("gaps filled or told after the last", wait_until(_is_quiet, 240), "s", FILLED_WITHIN)
         for flood in floods:
             _judge(report, flood)
         _judge_alerts(report, stack, floods)
@@ -118,6 +118,9 @@ def _judge(report: Report, flood: Flood) -> None:
 
     lost = _lost(flood)
     spans = list(SmsGap.objects.filter(account=flood.account, lost=True))
+    still_open = SmsGap.objects.filter(account=flood.account).open().count()
+    if still_open:
+        report.remark(f"{flood.kind}: {still_open} gap is still open, so what it holds is told as missing for now")
     silent = [row for row in lost if not any((gap.from_at or row.at) <= row.at <= gap.to_at for gap in spans)]
     empty = [gap for gap in spans if not any((gap.from_at or row.at) <= row.at <= gap.to_at for row in lost)]
     if flood.kind == SPREAD:
