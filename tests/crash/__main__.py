@@ -13,22 +13,22 @@ from bench.runner import Suite
 # These keep the processors busy, and are alone.
 BUSY = (
     "failpoints",
-    "broker_loss",
-    "kills",
-    "kills_on_postgres",
     "messages",
 )
-# These mostly wait, and run two at a time.
+# These mostly wait, and run two at a time: those that time pages first, with each other.
 WAITING = (
     "throttle",
     "provider_down",
-    "freezes",
     "beats",
-    "floods",
+    "freezes",
+    "broker_loss",
+    "kills",
+    "kills_on_postgres",
     "storage",
     "storage_on_postgres",
     "restore",
     "restore_on_postgres",
+    "floods",
     "overlap",
 )
 
