@@ -68,7 +68,8 @@ def stop(account: Account) -> None:
 
 
 def test_a_call_that_waits_for_its_turn_is_not_made_once_silence_is_asked_for(redis: Redis) -> None:
-    budget, met = CallBudget(1, 2, redis), []
+    budget = CallBudget(1, 2, redis)
+    met: list[float] = []
     budget.wait()
 
     def wait_behind() -> None:
@@ -76,7 +77,7 @@ def test_a_call_that_waits_for_its_turn_is_not_made_once_silence_is_asked_for(re
             for _ in range(3):
                 budget.wait()
         except NotOurTurn as error:
-            met.append(error.retry_after)
+            met.append(error.retry_after or 0.0)
 
     waiting = threading.Thread(target=wait_behind)
     waiting.start()

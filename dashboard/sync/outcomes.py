@@ -131,7 +131,7 @@ def _count_failure(state: SyncState, error: AnosimError) -> None:
     account = mine.only("breaker_failures", "key_ok").get()
     now = shared_clock.now()
     if isinstance(error, BadKey):
-        seconds = schedule.BAD_KEY_SECONDS[account.key_ok is False]
+        seconds = float(schedule.BAD_KEY_SECONDS[account.key_ok is False])
         mine.update(key_ok=False, key_verdict=error.text[:400], key_checked_at=now)
     elif account.breaker_failures >= schedule.BREAKER_AFTER:
         seconds = schedule.probe_wait(account.breaker_failures)

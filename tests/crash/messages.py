@@ -27,6 +27,7 @@ VICTIMS = ("worker", "redis", "web")
 KILL_EVERY = 7.0  # seconds; each of the three has lived for three times that when it is killed again
 GROWN_UP = 3.0
 HEALS_WITHIN = 30.0
+SLOWEST = 100.0  # SMS a second that are not taken for a standstill once all is killed
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -71,7 +72,8 @@ def _flow(report: Report, stack: Stack, sandboxes: list[Sandbox], count: int, ki
             done[name] += 1
             if number % 10 == 9:
                 print(f"  {sum(flow.sent for flow in flows)} SMS, {number + 1} kills", flush=True)
-        finished = all(flow.wait(240) for flow in flows)
+        ends = time.monotonic() + 30 + count / SLOWEST
+        finished = all(flow.wait(max(0.0, ends - time.monotonic())) for flow in flows)
     finally:
         for flow in flows:
             flow.stop()
