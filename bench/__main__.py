@@ -8,7 +8,7 @@ from .runner import Suite
 
 QUESTIONS = (
     *("lifecycle", "pages", "search", "sync", "memory", "browser", "streams", "fan_out", "freshness", "outages"),
-    *("migrations", "backups"),
+    *("migrations", "backups", "scale"),
 )
 # Two of them at a time.
 WAITING = ("convergence", "purchases")
