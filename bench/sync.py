@@ -12,7 +12,7 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -42,6 +42,7 @@ class Sides:
     ours: list[float] = field(default_factory=list)
     raw: list[float] = field(default_factory=list)
     again: list[float] = field(default_factory=list)
+    changed: list[float] = field(default_factory=list)
 
     def tell(self, report: Report, title: str, limit: float | None = None) -> None:
         ours, raw, again = (statistics.median(series) for series in (self.ours, self.raw, self.again))
@@ -50,6 +51,10 @@ class Sides:
         report.add(f"{title} by raw SQL, a hundred in a transaction", LIST / raw, "a second", n=count)
         report.add(f"{title}: times raw SQL", ours / raw, "x", limit, n=count, spread=f"{ours * 1000:.1f} ms a list")
         report.add(f"{title} read again, all known", LIST / again, "a second", n=count)
+        if self.changed:
+            report.add(
+                f"{title} read again, all with another state", LIST / statistics.median(self.changed), "a second"
+            )
 
 
 def _measure_here(report: Report, options: argparse.Namespace) -> None:
@@ -174,7 +179,14 @@ def _saved_bookings(account: Any, mirror: Any, lists: Iterator[Any], count: int)
         assert len(bookings[1]) == LIST
         sides.raw.append(_timed(lambda: (_execute(*orders), _execute(*bookings))))  # noqa: B023
         sides.again.append(_timed(lambda: save_orders(account, listing, asked_at)))  # noqa: B023
+        ended = replace(listing, rows=tuple(_ended(order) for order in listing.rows))
+        later = datetime.now(UTC)
+        sides.changed.append(_timed(lambda: save_orders(account, ended, later)))  # noqa: B023
     return sides
+
+
+def _ended(order: Any) -> Any:
+    return replace(order, bookings=tuple(replace(booking, state="Ended") for booking in order.bookings))
 
 
 # Raw SQL -------------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -81,3 +83,14 @@ def test_the_messages_of_new_bookings_are_looked_up_by_number(account: Account) 
             cursor.execute(f"EXPLAIN QUERY PLAN {statement}")
             (step,) = (row[3] for row in cursor.fetchall())
         assert "sms_of_number (account_id=? AND number=?)" in step
+
+
+def test_only_what_moved_in_a_booking_is_written(account: Account) -> None:
+    listing = orders(100, 3)
+    save_orders(account, listing, timezone.now())
+    row = listing.rows[1]
+    ended = replace(row, bookings=(replace(row.bookings[0], state="Ended"),))
+    statements = queries(account, replace(listing, rows=(listing.rows[0], ended, listing.rows[2])))
+    (update,) = (sql for sql in statements if sql.startswith("UPDATE"))
+    assert set(re.findall(r'"(\w+)" = \(?CASE', update)) == {"state", "runs_until", "sms_wanted_at", "read_at"}
+    assert dict(Booking.objects.values_list("remote_id", "state")) == {100: "Active", 101: "Ended", 102: "Active"}

@@ -16,10 +16,8 @@ from .columns import CHUNK, fitted, write_changed
 from .save_sms import EARLY, complete_since, settle_bookings, whose
 
 Kind = SyncState.Kind
-_WRITTEN = (
-    *("number", "country", "rental_type", "service", "starts_at", "ends_at", "duration_minutes", "price_usd"),
-    *("state", "extends", "auto_renewal", "order", "runs_until", "sms_wanted_at", "read_at"),
-)
+# Written with whatever moved. All columns for a hundred rows would take a second to put together.
+_WITH_IT = ("runs_until", "sms_wanted_at", "read_at")
 
 
 def save_orders(account: Account, listing: Listing[OrderRecord], asked_at: datetime) -> Changes:
@@ -58,7 +56,7 @@ def save_bookings(account: Account, listing: Listing[BookingRecord], asked_at: d
 def _update_order(row: Order, record: OrderRecord, asked_at: datetime) -> bool:
     if asked_at < row.read_at:
         return False
-    moved = _set(row, {"ordered_at": record.ordered_at, "price_usd": record.price})
+    moved = bool(_set(row, {"ordered_at": record.ordered_at, "price_usd": record.price}))
     row.read_at = asked_at
     return moved
 
@@ -70,6 +68,7 @@ def _save(
     stored = {row.remote_id: row for row in Booking.objects.filter(account=account, remote_id__in=records)}
     now = shared_clock.now()
     new, changed = [], []
+    moved: set[str] = set()
     changes = Changes()
     # What is seen with its order for the first time.
     placed = [pk for pk in order_of if pk not in stored or stored[pk].order_id is None]
@@ -83,10 +82,11 @@ def _save(
             if since is None or row.starts_at is None or row.starts_at <= since + EARLY:
                 row.sms_wanted_at = now  # messages from before our first look are in its own list only
             new.append(row)
-        elif _update_booking(row, _values(record, order_of.get(pk)), asked_at, changes):
+        elif names := _update_booking(row, _values(record, order_of.get(pk)), asked_at, changes):
             changed.append(row)
+            moved |= names
     Booking.objects.bulk_create(new, batch_size=CHUNK, ignore_conflicts=True)
-    write_changed(changed, _WRITTEN)
+    write_changed(changed, (*sorted(moved), *_WITH_IT))
     _dedicate(account, placed, {order_of[pk].pk for pk in placed})
     changes.new, changes.changed = len(new), len(changed)
     if new or changed:
@@ -113,14 +113,14 @@ def _dedicate(account: Account, remote_ids: Sequence[int], order_ids: set[int]) 
         rows.filter(assignee=None).update(assignee=purchase.requested_by_id)
 
 
-def _update_booking(row: Booking, values: dict[str, Any], asked_at: datetime, changes: Changes) -> bool:
-    """Take over what is known; an answer older than the row fills only what is missing. Whether anything moved."""
+def _update_booking(row: Booking, values: dict[str, Any], asked_at: datetime, changes: Changes) -> set[str]:
+    """Take over what is known; an answer older than the row fills only what is missing. What moved."""
     if asked_at < row.read_at:
         values = {name: value for name, value in values.items() if getattr(row, name) in (None, "")}
         return _set(row, values)
     was_closed = row.is_closed
-    if not _set(row, values):
-        return False
+    if not (moved := _set(row, values)):
+        return moved
     row.read_at = asked_at
     if not (was_closed and row.is_closed):
         row.runs_until = row.believed_end(asked_at)
@@ -128,16 +128,15 @@ def _update_booking(row: Booking, values: dict[str, Any], asked_at: datetime, ch
         # Its last messages may have come after our last look, and a booking that was not used gives money back.
         row.sms_wanted_at = shared_clock.now()
         changes.hurry |= {Kind.BOOKING_SMS, Kind.BALANCE}
-    return True
+    return moved
 
 
-def _set(row: Any, values: Mapping[str, Any]) -> bool:
-    """Set what the answer knows: None and "" are what a list leaves out, never news."""
-    moved = False
-    for name, value in values.items():
-        if value is not None and value != "" and getattr(row, name) != value:
-            setattr(row, name, value)
-            moved = True
+def _set(row: Any, values: Mapping[str, Any]) -> set[str]:
+    """Set what the answer knows: None and "" are what a list leaves out, never news. What moved."""
+    known = {name: value for name, value in values.items() if value is not None and value != ""}
+    moved = {name for name, value in known.items() if getattr(row, name) != value}
+    for name in moved:
+        setattr(row, name, known[name])
     return moved
 
 
