@@ -1,4 +1,4 @@
-"""The Celery application as a worker process runs it: logging of ours, a sign of life for whoever watches.
+"""The Celery application as a worker process runs it: logging and connections of ours, and a sign of life.
 
 Usage: python -m anosim_dashboard.worker   one process with THREADS threads, as `script/server` wants it
        celery -A anosim_dashboard.worker:app worker …   any other way; Celery's command line alone takes 10 MB
@@ -12,9 +12,11 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
-from celery.signals import setup_logging, task_postrun, worker_ready
+from celery.signals import setup_logging, task_postrun, task_prerun, worker_ready
 from django.conf import settings
+from django.db import connections
 
 from .celery import app as app
 
@@ -26,6 +28,19 @@ os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 _EVERY_SECONDS = 2.0
 _alive_file = os.environ.get("WORKER_ALIVE_FILE", "")
 _touched = 0.0
+
+
+# Celery would close the pool of connections before and after every task; we give them back to it.
+app.conf["CELERY_DB_REUSE_MAX"] = sys.maxsize
+
+
+@task_prerun.connect
+@task_postrun.connect
+def _give_connections_back(task: Any = None, **_: object) -> None:
+    """What the pool hands out next it has tried before, so that a server that was restarted is found again."""
+    if not (task and task.request.is_eager):
+        for each in connections.all(initialized_only=True):
+            each.close()
 
 
 @setup_logging.connect

@@ -173,6 +173,7 @@ class Hosts:
     def processor_seconds(self, kind: str) -> float:
         """What the programs of this kind have used so far."""
         mains = [program.pid for name, program in self._programs.items() if name.startswith(kind)]
+        mains += [self._postgres.pid] if kind == "database" else []
         return sum(processor_seconds_of(pid) for main in mains for pid in (main, *descendants(main)))
 
     def connections(self) -> int:

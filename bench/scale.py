@@ -174,15 +174,17 @@ def _one_and_two_beats(report: Report, hosts: Hosts, provider: Provider, short: 
     report.add("calls to the provider with one beat", calls, "a min")
     hosts.start("beat2")
     time.sleep(10)
-    used = {kind: hosts.processor_seconds(kind) for kind in ("worker", "beat", "web")}
+    used = {kind: hosts.processor_seconds(kind) for kind in ("worker", "beat", "web", "database")}
     start, end = _span(120 * short)
     seconds = (end - start).total_seconds()
-    for kind, before in used.items():
-        share = (hosts.processor_seconds(kind) - before) / seconds
-        report.add(f"processors that all of {kind} used", share, "of 2")
+    spent = {kind: hosts.processor_seconds(kind) - before for kind, before in used.items()}
+    for kind, processor_seconds in spent.items():
+        report.add(f"processors that all of {kind} used", processor_seconds / seconds, f"of {os.cpu_count()}")
     doubled = _calls_a_minute(provider, start, end)
     report.add("calls to the provider with two beats", doubled, "a min", at_most=calls * 1.1)
     runs = runs_log.between(hosts.database_url, start, end)
+    for kind in ("worker", "database"):
+        report.add(f"processor time of a run, {kind}", spent[kind] * 1000 / sum(runs.of_host.values()), "ms")
     report.add_series("due until begun", runs.late, "s", p95=2)
     report.add("due until begun, longest", max(runs.late), "s", 2, n=len(runs.late))
     _shares(report, hosts, runs)
