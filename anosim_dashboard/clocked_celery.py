@@ -18,7 +18,7 @@ class ClockedTask(Task):
 
 
 class ClockedCelery(Celery):
-    task_cls = ClockedTask
+    task_cls = "anosim_dashboard.clocked_celery:ClockedTask"
 
     def now(self) -> datetime:
         """What "expires" counts from, and beat's schedule."""

@@ -17,7 +17,7 @@ def options(given: Mapping[str, Any]) -> dict[str, Any]:
 
     The pool keeps connections across requests; lock_timeout turns a stuck writer into an error instead of a hang.
     """
-    of_the_server = {f"tcp_{name}": value for name, value in _ASKING.items()}
+    of_the_server: dict[str, int | str] = {f"tcp_{name}": value for name, value in _ASKING.items()}
     of_the_server |= {"tcp_user_timeout": f"{GONE_AFTER}s", "lock_timeout": "20s"}
     return {
         **_ASKING,

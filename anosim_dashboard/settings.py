@@ -118,7 +118,7 @@ def _database() -> dict[str, object]:
         # SQLite opens a file that cannot be written for reading only, and never asks again: not for long, then.
         found["CONN_MAX_AGE"] = 20
     elif found.get("ENGINE") == "django.db.backends.postgresql" and found.get("NAME"):
-        found["OPTIONS"] = postgresql.options(found.get("OPTIONS") or {})
+        found["OPTIONS"] = postgresql.options(dict(found.get("OPTIONS") or {}))  # type: ignore[call-overload]
         # A server that was restarted leaves the pool full of dead connections: none of them is handed out.
         found["CONN_HEALTH_CHECKS"] = True
     else:
