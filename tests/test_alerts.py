@@ -473,8 +473,13 @@ def test_a_channel_is_added_sealed_and_never_shown(page: Client, viewer: User, w
     ],
 )
 def test_addresses_that_are_not_taken_are_refused_in_words(page: Client, address: str, words: str) -> None:
-    response = page.post("/settings/alerts/", {"name": "x", "address": address}, follow=True)
-    assert words in response.content.decode()
+    response = page.post("/settings/alerts/", {"name": "<b>My mail", "address": address})
+    assert response.status_code == 422
+    content = response.content.decode()
+    assert words in content.partition('id="address-error"')[2].partition("</p>")[0]
+    # Nothing has to be typed again.
+    assert 'value="&lt;b&gt;My mail"' in content
+    assert f'value="{address}"' in content
     assert not AlertChannel.objects.exists()
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
@@ -13,9 +11,10 @@ from django.views.decorators.http import require_POST
 from .. import audit, tasks
 from ..alerts.telling import BadAddress, check_address
 from ..dispatch import enqueue
-from ..models import AlertChannel
+from ..models import AlertChannel, User
 from .answering import done
 from .parameters import text_of
+from .personal import PersonalForm, page
 
 MOST = 10
 
@@ -23,17 +22,18 @@ MOST = 10
 @sensitive_post_parameters("address")
 @require_POST
 def add(request: HttpRequest) -> HttpResponse:
-    """POST: `name` and `address`, one of the apprise library. A test message goes there at once."""
-    back = reverse("settings")
+    """POST: `name` and `address`, one of the apprise library. A test message goes there at once. Status 422 with what
+    was typed when it is not taken."""
     name, address = text_of(request.POST, "name", 80), text_of(request.POST, "address", 500)
-    if AlertChannel.objects.filter(user=request.user.pk).count() >= MOST:
-        return done(request, back, f"There are {MOST} already. Remove one first.", "bad")
     try:
-        address = check_address(address)
+        if AlertChannel.objects.filter(user=request.user.pk).count() >= MOST:
+            raise BadAddress(f"There are {MOST} already. Remove one first.")
+        checked = check_address(address)
     except BadAddress as refused:
-        return done(request, back, str(refused), "bad")
-    channel = AlertChannel(user_id=request.user.pk or 0, name=name or address.partition(":")[0])
-    channel.address = address
+        form = PersonalForm(instance=User.objects.get(pk=request.user.pk or 0))
+        return page(request, form, typed_name=name, typed_address=address, refused=str(refused))
+    channel = AlertChannel(user_id=request.user.pk or 0, name=name or checked.partition(":")[0])
+    channel.address = checked
     with transaction.atomic():
         channel.save()
         audit.record(request, "alerts.channel_added", channel)
@@ -52,14 +52,6 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
         audit.record(request, "alerts.channel_removed", channel)
         channel.delete()
     return done(request, reverse("settings"), f"Alerts no longer go to {channel.name}.")
-
-
-def rows_of(request: HttpRequest) -> list[dict[str, Any]]:
-    """What the settings show: never the address, which may hold a password."""
-    channels = AlertChannel.objects.filter(user=request.user.pk).defer("sealed_address")
-    return [
-        {"pk": each.pk, "name": each.name, "verdict": each.verdict, "verdict_at": each.verdict_at} for each in channels
-    ]
 
 
 def _test(request: HttpRequest, channel: AlertChannel, before: str = "") -> HttpResponse:

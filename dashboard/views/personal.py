@@ -17,10 +17,9 @@ from django.views.decorators.http import require_http_methods
 
 from .. import audit
 from ..local_time import zone_named
-from ..models import User
+from ..models import AlertChannel, User
 from ..sign_in.fresh import confirm_then_go_on, fresh
 from .answering import done
-from .channels import rows_of
 
 THEME_COOKIE_AGE = 365 * 86_400
 
@@ -43,8 +42,7 @@ def personal(request: HttpRequest) -> HttpResponse:
     user = User.objects.get(pk=request.user.pk or 0)
     form = PersonalForm(request.POST or None, instance=user)
     if request.method != "POST" or not form.is_valid():
-        context = {"form": form, "zones": zones(), "themes": User.Theme.choices, "channels": rows_of(request)}
-        return render(request, "dashboard/settings.html", context, status=422 if form.errors else 200)
+        return page(request, form)
     # Where the link for a forgotten password goes: whoever finds an open page must not have it sent to themselves.
     if "email" in form.changed_data and not fresh(request):
         return confirm_then_go_on(request)
@@ -52,6 +50,20 @@ def personal(request: HttpRequest) -> HttpResponse:
     response = done(request, reverse("settings"), "Saved.")
     _remember_theme(request, response, user.theme)
     return response
+
+
+def page(request: HttpRequest, form: Any, **refused: str) -> HttpResponse:
+    """The page with its forms; `refused`: what was typed for a channel of alerts, and why it is not taken."""
+    context = {"form": form, "zones": zones(), "themes": User.Theme.choices, "channels": _channels(request), **refused}
+    return render(request, "dashboard/settings.html", context, status=422 if form.errors or refused else 200)
+
+
+def _channels(request: HttpRequest) -> list[dict[str, Any]]:
+    """Never the address, which may hold a password."""
+    channels = AlertChannel.objects.filter(user=request.user.pk).defer("sealed_address")
+    return [
+        {"pk": each.pk, "name": each.name, "verdict": each.verdict, "verdict_at": each.verdict_at} for each in channels
+    ]
 
 
 @lru_cache(maxsize=1)
