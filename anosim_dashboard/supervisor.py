@@ -188,12 +188,18 @@ class Supervisor:
         return min([longest, *(at - time.monotonic() for at in planned)])
 
     def _restart_if_silent(self, silence: _Silence) -> None:
-        """A worker can live on without taking work after a Redis reconnect (known of Celery): restart it."""
-        for worker in self.children:
-            if worker.name == "worker" and worker.alive() and silence.seconds(worker.started) > _SILENT_WORKER:
-                _say(f"worker has done nothing for {_SILENT_WORKER:g} s and is started again.")
-                worker.ask_to_stop()
-                worker.finish(time.monotonic() + STOP_SECONDS, lambda: self.stop_requests > 0)
+        """A worker can live on without taking work after a Redis reconnect (known of Celery), and beat without sending
+        any (the same): which of them hangs is not to be seen from here, so both start again."""
+        worker = next((child for child in self.children if child.name == "worker"), None)
+        if worker is None or not worker.alive() or silence.seconds(worker.started) <= _SILENT_WORKER:
+            return
+        _say(f"worker has done nothing for {_SILENT_WORKER:g} s; it and beat are started again.")
+        hung = [child for child in self.children if child.name in ("worker", "beat")]
+        for child in hung:
+            child.ask_to_stop()
+        deadline = time.monotonic() + STOP_SECONDS
+        for child in hung:
+            child.finish(deadline, lambda: self.stop_requests > 0)
 
     # Stopping
 

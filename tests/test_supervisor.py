@@ -241,11 +241,12 @@ def test_a_child_that_cannot_get_up_ends_the_start_with_one_sentence(start: Star
     assert not running.left_alive()
 
 
-def test_a_worker_that_hangs_is_started_again(start: Start) -> None:
+def test_a_worker_that_hangs_is_started_again_and_so_is_beat_that_may_be_why(start: Start) -> None:
     running = start(silent_worker=1.0)
     running.wait_ready()
     running.wait_started("worker", times=2)
-    assert "worker has done nothing for 1 s and is started again." in running.errors.read_text()
+    running.wait_started("beat", times=2)
+    assert "worker has done nothing for 1 s; it and beat are started again." in running.errors.read_text()
 
 
 def test_a_second_copy_on_the_same_folder_is_refused_and_the_first_lives_on(start: Start) -> None:
