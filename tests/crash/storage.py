@@ -131,7 +131,8 @@ def _locked() -> Iterator[None]:
     from django.conf import settings
     from django.db.backends.sqlite3.base import Database  # type: ignore[attr-defined]
 
-    other = Database.connect(settings.DATABASES["default"]["NAME"], isolation_level=None, timeout=30)
+    name = str(settings.DATABASES["default"]["NAME"])
+    other = Database.connect(name, isolation_level=None, timeout=30)
     other.execute("BEGIN EXCLUSIVE")
     yield
     other.execute("ROLLBACK")
