@@ -11,7 +11,7 @@ from .course import Course, at_provider, provider
 from .project import Project, free_port, seconds_until
 
 FILES = ("docker-compose.yml", "docker-compose.tls.yml")
-AUTHORITY = "/data/caddy/pki/authorities/local/root.crt"
+AUTHORITY = 'cat "${XDG_DATA_HOME:-$HOME/.local/share}/caddy/pki/authorities/local/root.crt" 2>/dev/null || true'
 SPOOFED = "203.0.113.77"
 # Signs in from another container, whose address the dashboard has to tell: not the proxy's, and not what it is told.
 SIGN_IN = """
@@ -59,8 +59,9 @@ def shelter(course: Course) -> None:
         Project(course.engine, course.image, at_provider(sandbox) | variables, files=FILES) as project,
     ):
         course.report.add("until all are healthy", project.up(), "s", 120)
-        assert seconds_until(lambda: _has_authority(project), 30) < 30, "Caddy makes no certificate"
-        authority = project.exec("caddy", "cat", AUTHORITY)
+        assert seconds_until(lambda: bool(_authority(project)), 30) < 30, "Caddy makes no certificate"
+        assert seconds_until(lambda: _listens(https_port) and _listens(http_port), 30) < 30, "Caddy does not answer"
+        authority = _authority(project)
         course.hold("from outside", *_from_outside(http_port, https_port, authority))
         _sign_in(course, project, authority)
 
@@ -77,8 +78,21 @@ def _sign_in(course: Course, project: Project, authority: str) -> None:
     course.hold("address of the client", *([] if found == said["address"] else [f"{found} for {said['address']}"]))
 
 
-def _has_authority(project: Project) -> bool:
-    return AUTHORITY in project.exec("caddy", "sh", "-c", f"ls {AUTHORITY} 2>/dev/null || true")
+def _authority(project: Project) -> str:
+    """The certificate of Caddy's own authority, "" until it has made one."""
+    return project.exec("caddy", "sh", "-c", AUTHORITY)
+
+
+def _listens(port: int) -> bool:
+    """Whether a request is answered; a connection alone may end in the engine's own proxy."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/", headers={"Host": "localhost"})
+        return connection.getresponse().status > 0
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def _from_outside(http_port: int, https_port: int, authority: str) -> list[str]:
