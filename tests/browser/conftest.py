@@ -71,8 +71,7 @@ def stack(chromium: Browser, provider: Sandbox, tmp_path_factory: pytest.TempPat
     }
     if os.environ.get(IMAGE):
         with containers(at_provider(provider) | variables) as project:
-            project.up()
-            project.untie()
+            project.up_untied()
             yield project
         return
     variables |= {"ANOSIM_BASE_URL": provider.url, "ANOSIM_API_KEY": provider.key}

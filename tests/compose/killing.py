@@ -32,7 +32,7 @@ def kill_each(course: Course, project: Project, sandbox: Sandbox) -> None:
     from dashboard.models import Account, Purchase
 
     with course.part("d. restart and kill -9 of each"):
-        project.untie()
+        project.up_untied("--scale", f"worker={len(project.engine.containers(project.name, 'worker'))}")
         for product in sandbox.world.products.values():
             for network in product.providers:
                 network.available = 500
