@@ -20,7 +20,7 @@ from .traffic import Traffic, wait_until
 
 GOALS = ("G12",)
 QUESTION = "100,000 SMS in bursts <= 95 with 50 kills of worker, Redis and web: 0 lost, 0 doubled"
-ACCOUNTS = 5
+ACCOUNTS = 8
 SETTINGS = {"ANOSIM_MAX_CALLS_PER_SECOND": "50", "LOG_LEVEL": "WARNING"}
 WILD = {"reordered": 0.5, "dates": 0.3, "no-zone": 0.3, "extra-fields": 0.2, "raw-utf8": 0.5}
 VICTIMS = ("worker", "redis", "web")

@@ -95,6 +95,9 @@ def measure(report: Report, options: argparse.Namespace) -> None:
             _tell(report, storm, seconds, options.quick)
             report.add(f"{storm.name}: all normal after", took[storm.name], "s", NORMAL_AFTER)
         _tell_purchases(report, storms)
+    report.remark(
+        "the accounts have running numbers; one without is asked 9 times a minute, and probed as often as these"
+    )
     if options.quick:
         report.remark(f"a storm of {seconds:g} s says nothing about the share of calls: told, not judged")
 
