@@ -120,7 +120,7 @@ def _is_to_be_made(connection: BaseDatabaseWrapper, name: str) -> bool:
         found = cursor.fetchone()
         if found == (False,):
             cursor.execute(f"DROP INDEX {name}")
-        return found != (True,)
+    return bool(found != (True,))
 
 
 class AddIndexBeside(migrations.AddIndex):

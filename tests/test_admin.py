@@ -6,7 +6,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -20,6 +20,7 @@ from django.views.debug import ExceptionReporter
 from redis import Redis
 
 from dashboard.admin.archive import BoundedPaginator
+from dashboard.local_time import Clock
 from dashboard.models import (
     Account,
     AuditEvent,
@@ -525,3 +526,9 @@ def test_the_report_of_a_fault_does_not_hold_the_key(
     for text in (response.content.decode(), report.get_traceback_html(), report.get_traceback_text(), loud.text):
         assert KEY not in text
     assert Account.objects.get(pk=account.pk).api_key != KEY
+
+
+def test_times_are_written_as_on_our_own_pages(panel: Client, account: Account) -> None:
+    at = timezone.now().replace(month=11, day=5, hour=14, minute=2)
+    make_sync_states(account, last_success_at=at)
+    assert Clock(zone=UTC).full(at) in panel.get("/admin/dashboard/syncstate/").content.decode()
