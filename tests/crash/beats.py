@@ -71,7 +71,9 @@ def _two_beats(report: Report, sandbox: Sandbox, stack: Stack, quick: bool) -> N
 
 @contextlib.contextmanager
 def _second_beat(stack: Stack) -> Iterator[None]:
-    with subprocess.Popen(PROGRAM, cwd=BASE_DIR, env=stack.environment) as process:
+    # Ended in the middle of a call to Redis it tells so at length.
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(PROGRAM, cwd=BASE_DIR, env=stack.environment, stderr=quiet) as process:
         try:
             time.sleep(4)
             yield

@@ -67,7 +67,7 @@ class _Kills:
     def __init__(self, stack: Stack, load: Load, postgres: Postgres | None) -> None:
         self._stack, self._load, self._postgres = stack, load, postgres
         self._rng = Random(191)
-        self._healed: dict[str, list[float]] = defaultdict(list)
+        self._healed: dict[str, list[tuple[float, str]]] = defaultdict(list)
         self._closed: dict[str, list[str]] = defaultdict(list)
         self._mid_call = 0
 
@@ -81,9 +81,12 @@ class _Kills:
         else:
             self._stack.kill(name)
         mark, form = self._load.message(), self._load.order()
-        while time.monotonic() < began + LONGEST and not self._is_healed(since, before, mark, form):
+        awaited = last = "all"
+        while awaited and time.monotonic() < began + LONGEST:
+            last = awaited
             time.sleep(0.1)
-        self._healed[name].append(time.monotonic() - began)
+            awaited = self._awaited(since, before, mark, form)
+        self._healed[name].append((time.monotonic() - began, last))
         time.sleep(max(0.0, began + apart - time.monotonic()))
         watch.stop()
         self._closed[name] += watch.broken
@@ -103,24 +106,30 @@ class _Kills:
         self._postgres.kill()
         self._postgres.start()
 
-    def _is_healed(self, since: datetime, before: dict[int, int], mark: str, form: Form) -> bool:
-        """Message and order made after the kill have arrived, beat hands out reads that are done, pages open."""
+    def _awaited(self, since: datetime, before: dict[int, int], mark: str, form: Form) -> str:
+        """What of it is not well yet, "" if all is: order and message made after the kill, reads that beat hands out,
+        pages."""
 
-        def rows_say_so() -> bool:
+        def of_rows() -> str:
+            if not form.is_settled():
+                return "the order"
             # The first run after the kill may have been handed out before it.
-            beaten = all(run >= before.get(pk, 0) + 2 for pk, run in _runs().items())
-            return beaten and form.is_settled() and is_current(since, mark)
+            if not all(run >= before.get(pk, 0) + 2 for pk, run in _runs().items()):
+                return "beat"
+            return "" if is_current(since, mark) else "the sync"
 
-        if not asked(rows_say_so, False):
-            return False
+        if awaited := asked(of_rows, "the database"):
+            return awaited
         try:
-            return self._stack.get("/status/").status == 200
+            return "" if self._stack.get("/status/").status == 200 else "a page that is well"
         except (OSError, http.client.HTTPException):
-            return False
+            return "a page"
 
     def tell(self, report: Report) -> None:
         for name, times in sorted(self._healed.items()):
-            report.add(f"{name} killed: healed, slowest", max(times), "s", 30, n=len(times))
+            slowest, last = max(times)
+            spread = f"it waited for {last} last"
+            report.add(f"{name} killed: healed, slowest", slowest, "s", 30, n=len(times), spread=spread)
             closed = self._closed[name]
             limit = None if name in PAGES_NEED else 0
             report.add(f"{name} killed: pages that did not open", len(closed), "pages", limit, spread=str(closed[:3]))
