@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 from redis.exceptions import RedisError
 
-from dashboard.sync import redis_server
+from . import redis_server
 
 ASK_EVERY = 10.0  # seconds
 # Hosts that keep time are closer than this: there nothing is corrected, and every process reads one and the same clock.

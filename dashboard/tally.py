@@ -16,7 +16,7 @@ from django.utils import timezone
 from redis import Redis
 from redis.exceptions import RedisError
 
-from .sync import redis_server
+from anosim_dashboard import redis_server
 
 TELL_EVERY = 2.0  # seconds
 AFTER_TROUBLE = 30.0

@@ -15,9 +15,9 @@ from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis
 
+from anosim_dashboard import redis_server
 from dashboard import tally
 from dashboard.models import Account, Heartbeat
-from dashboard.sync import redis_server
 from tests.factories import make_booking, make_sync_states
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "monitoring"

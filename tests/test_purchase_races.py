@@ -125,8 +125,8 @@ def test_each_message_delivered_ten_times_is_one_call(sandbox: Sandbox, shop: Ac
 def test_redis_flushed_and_killed_in_the_middle_loses_and_doubles_nothing(
     sandbox: Sandbox, shop: Account, buyer: Any, redis_server: RedisServer, settings: Any
 ) -> None:
+    from anosim_dashboard import redis_server as clients
     from dashboard.live import topics
-    from dashboard.sync import redis_server as clients
 
     settings.REDIS_URL = redis_server.url
     clients.client.cache_clear()

@@ -19,12 +19,12 @@ from django.db import connection
 from django.utils import timezone
 
 from anosim_dashboard import postgresql, shared_clock
+from anosim_dashboard import redis_server as server_of_sync
 from anosim_dashboard.celery import app
 from anosim_dashboard.clocked_request import ClockedRequest
 from bench import provider_log
 from dashboard.models import Account, Booking, SyncState
 from dashboard.sandbox import Sandbox
-from dashboard.sync import redis_server as server_of_sync
 from dashboard.sync import schedule
 
 from .provider import account_at, read, read_until_done

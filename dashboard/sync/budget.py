@@ -17,8 +17,9 @@ from django.conf import settings
 from redis import Redis
 from redis.exceptions import RedisError
 
+from anosim_dashboard import redis_server
+
 from ..anosim import TryLater
-from . import redis_server
 
 LONGEST_WAIT = 10.0  # seconds that a call waits for a slot before it gives way to the next schedule
 URGENT_DEBT = 1.5  # seconds of slots that urgent calls may take in advance
