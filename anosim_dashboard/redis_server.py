@@ -1,4 +1,4 @@
-"""The process's client of the Redis server: call budget, shared clock, tallies. Everything in it may be lost at any time."""
+"""The process's client of the Redis server, for budget, clock and tallies. Everything in it may be lost at any time."""
 
 import functools
 
