@@ -61,6 +61,10 @@ def test_each_process_is_killed_once_under_load_and_all_heals() -> None:
     assert_limits_kept(module)
 
 
+def test_floods_of_messages_are_fetched_or_told() -> None:
+    assert_limits_kept("floods")
+
+
 def assert_limits_kept(module: str) -> None:
     """The quick series of a goal, over a stack and servers of its own."""
     own = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL", "DATA_DIR")}
