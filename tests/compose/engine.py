@@ -7,7 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,16 +96,19 @@ def call(
     command: Sequence[str],
     *,
     folder: Path | None = None,
-    environment: Mapping[str, str] | None = None,
+    without: Collection[str] = (),
     given: str | None = None,
     seconds: float = 600,
 ) -> str:
-    """What the command printed to standard output. Raises EngineError if it fails or takes too long."""
+    """What the command printed to standard output; `without` names variables that it is not to see.
+
+    Raises EngineError if it fails or takes too long.
+    """
     try:
         done = subprocess.run(
             command,
             cwd=folder,
-            env={**os.environ, **(environment or {})},
+            env={name: value for name, value in os.environ.items() if name not in without},
             input=given,
             stdin=subprocess.DEVNULL if given is None else None,
             capture_output=True,

@@ -33,7 +33,7 @@ HEALTHY_WITHIN = 180.0
 class Project:
     """`with Project(engine, image, variables) as project:` gives it a folder and ends it, volumes included.
 
-    `variables` go to its .env, whose names .env.example must know; `revision` takes the files of an older commit.
+    `variables` go to its .env; `revision` takes the files of an older commit.
     """
 
     def __init__(
@@ -72,8 +72,8 @@ class Project:
             shutil.rmtree(each) if each.is_dir() else each.unlink()
         copy_tree(self.folder, revision)
         lines = {"PORT": str(self.web_port), **self.variables}
-        known = re.findall(r"^#?([A-Z_]+)=", (self.folder / ".env.example").read_text(), re.MULTILINE)
-        assert not set(lines) - set(known), f".env.example does not know {set(lines) - set(known)}"
+        example = (self.folder / ".env.example").read_text()
+        self._known = {*re.findall(r"^#?([A-Z_]+)=", example, re.MULTILINE), *lines}
         (self.folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
         (self.folder / "of-the-run.yml").write_text(json.dumps(self._additions()))
 
@@ -93,7 +93,9 @@ class Project:
     def compose(self, *words: str, seconds: float = 600) -> str:
         """`docker compose WORDS`. Raises EngineError."""
         files = [word for name in (*self._files, "of-the-run.yml") for word in ("-f", name)]
-        return call((*self.engine.compose, "-p", self.name, *files, *words), folder=self.folder, seconds=seconds)
+        command = (*self.engine.compose, "-p", self.name, *files, *words)
+        # What the caller's environment says of them would win over .env.
+        return call(command, folder=self.folder, without=self._known, seconds=seconds)
 
     def up(self, *words: str) -> float:
         """`up -d`, until all is healthy; gives the seconds. Raises EngineError, also if that does not come about."""
