@@ -306,6 +306,9 @@ LOGGING = {
         "django.template": {"level": "INFO"},
         "celery.app.trace": {"level": "WARNING" if LOG_LEVEL == "INFO" else LOG_LEVEL},
         "celery.worker.strategy": {"level": "WARNING" if LOG_LEVEL == "INFO" else LOG_LEVEL},
+        # Where alerts go stands in what these two would tell: a token in the path opens somebody's chat.
+        "apprise": {"level": "CRITICAL"},
+        "urllib3": {"level": "WARNING"},
         # It tells of each security key that is used.
         "fido2": {"level": "WARNING"},
         "celery.beat": {"level": "WARNING" if LOG_LEVEL == "INFO" else LOG_LEVEL},

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import socket
 import threading
 from collections.abc import Iterator
@@ -431,6 +433,29 @@ def test_the_tick_looks_and_sends(account: Account, monkeypatch: pytest.MonkeyPa
     tasks.tick()
     tasks.tick()
     assert handed.count("look_for_alerts") == 1
+
+
+def test_no_log_holds_where_an_alert_went(account: Account, viewer: User, webhook: Webhook) -> None:
+    """Addresses hold secrets, in the path too: what Telegram, Slack and others take is nothing else."""
+    stream = io.StringIO()
+    handler, root = logging.StreamHandler(stream), logging.getLogger()
+    before = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    try:
+        for answer in (200, 500):
+            webhook.answer = answer
+            telling.deliver(channel_of(viewer, f"{webhook.address}/secret-path"), "Title", "Words of the alert")
+        telling.deliver(channel_of(viewer, "json://user:hidden-password@127.0.0.1:1/secret-path"), "Title", "Words")
+        for address in ("nosuch://me:hidden-password@x/secret-path", "tgram://hidden-password/secret-path"):
+            with pytest.raises(telling.BadAddress):
+                telling.check_address(address)
+    finally:
+        root.setLevel(before)
+        root.removeHandler(handler)
+    assert len(webhook.taken) == 2
+    for secret in ("secret-path", "hidden-password", "Words of the alert"):
+        assert secret not in stream.getvalue(), secret
 
 
 # --- choosing channels

@@ -64,7 +64,7 @@ def test_no_fault_shows_the_key(
     server: ScriptedServer, caplog: pytest.LogCaptureFixture, number: int, fault: str
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    logging.getLogger("urllib3").setLevel(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="urllib3")
     server.replies = [{**DOUBTFUL, **ECHOES}[fault]]
     seconds = seconds_for(fault)
     asked = Client(server.url, KEY, tries=2, read_deadline=seconds / 2, spend_deadline=seconds)
