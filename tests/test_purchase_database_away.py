@@ -101,7 +101,8 @@ def test_a_lost_answer_is_noted_as_not_known_yet(
 def test_a_confirmation_that_was_committed_unheard_is_not_made_twice(
     buyer: User, shop: Account, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    move, times = sending.move, []
+    move = sending.move
+    times: list[int] = []
 
     def unheard(purchase: Purchase, new: str, *arguments: Any, **options: Any) -> bool:
         before = purchase.status
@@ -135,7 +136,8 @@ def test_what_was_not_sent_yet_waits_and_is_sent_later(
 def test_a_committed_sending_before_the_call_is_taken_back(
     buyer: User, shop: Account, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    move, times = sending.move, []
+    move = sending.move
+    times: list[int] = []
 
     def unheard(purchase: Purchase, new: str, *arguments: Any, **options: Any) -> bool:
         before = purchase.status

@@ -74,7 +74,7 @@ class _Kills:
     def kill(self, name: str, apart: float) -> None:
         watch = Watch(self._stack)
         self._mid_call += self._wait_for_a_call()
-        before = asked(_runs, {})
+        before: dict[int, int] = asked(_runs, {})
         since, began = datetime.now(UTC), time.monotonic()
         if name == "postgres":
             self._restart_postgres()
