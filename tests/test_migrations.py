@@ -129,9 +129,9 @@ def test_every_migration_can_be_taken_back_and_made_again(tmp_path: Path) -> Non
 
 def test_hosts_that_start_together_take_turns(tmp_path: Path) -> None:
     with new_database(tmp_path) as url:
-        hosts = [begun(url, tmp_path, "prepare") for _ in range(3)]
+        hosts = [begun(url, tmp_path, "prepare") for _ in range(2)]
         said = [host.communicate(timeout=120) for host in hosts]
-        assert [host.returncode for host in hosts] == [0, 0, 0], said
+        assert [host.returncode for host in hosts] == [0, 0], said
         assert sum("Admin: admin" in out for out, _ in said) == 1
 
 
