@@ -9,12 +9,12 @@ from redis.retry import Retry
 
 
 @functools.cache
-def client() -> Redis:
-    """Safe between threads; gives up after a second, so that a dead server never holds a reader."""
+def client(seconds: float = 1.0) -> Redis:
+    """Safe between threads; gives up after so many seconds, so that a dead server never holds a reader."""
     return Redis.from_url(
         settings.REDIS_URL,
-        socket_timeout=1.0,
-        socket_connect_timeout=1.0,
+        socket_timeout=seconds,
+        socket_connect_timeout=seconds,
         retry=Retry(NoBackoff(), 1),
         decode_responses=True,
     )

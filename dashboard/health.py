@@ -14,11 +14,12 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.models import Count, Min, Q
-from django.utils import timezone
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
+
+from anosim_dashboard import shared_clock
 
 from .local_time import pace_words
 from .models import Account, Heartbeat, Purchase, SyncState
@@ -45,11 +46,11 @@ class Check:
 
 def checks(accounts: Iterable[Account]) -> list[Check]:
     """All questions, of these accounts the last good sync. Never raises; a database that is dead is the only answer."""
-    now = timezone.now()
+    now = shared_clock.now()
     first = _database()
     if not first.ok:
         return [first]
-    return [first, _broker(), _canary(now), *_purchases(now), *_syncs(accounts, now)]
+    return [first, _broker(), _clock(), _canary(now), *_purchases(now), *_syncs(accounts, now)]
 
 
 def _database() -> Check:
@@ -71,6 +72,17 @@ def _broker() -> Check:
         return Check("broker", "Queue", False, "Redis does not answer")
     words = f"answers, {waiting} task{'' if waiting == 1 else 's'} waiting"
     return Check("broker", "Queue", waiting < CROWDED, words, waiting)
+
+
+def _clock() -> Check:
+    """Of this host alone: what is compared between hosts goes by the clock of Redis as long as that is near."""
+    seconds = shared_clock.difference().total_seconds()
+    near = abs(seconds) <= shared_clock.BELIEVED.total_seconds()
+    if not seconds:
+        return Check("clock", "Clock", True, "agrees with that of Redis", seconds)
+    words = f"that of Redis is {pace_words(abs(seconds))} {'ahead' if seconds > 0 else 'behind'}"
+    words += ", and all hosts go by it" if near else ": too far to go by it, so set the clock that is wrong"
+    return Check("clock", "Clock", near, words, seconds)
 
 
 @functools.cache

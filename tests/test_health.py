@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import time
 from datetime import timedelta
 from ipaddress import ip_network
 from typing import Any
@@ -14,6 +15,7 @@ from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
+from anosim_dashboard import shared_clock
 from dashboard import health, tasks
 from dashboard.models import Account, Heartbeat, Purchase
 from tests.factories import make_account, make_purchase, make_sync_states
@@ -43,14 +45,14 @@ def test_all_is_well(well: Account) -> None:
     status, found = told()
     assert status == 0
     assert [name for name, check in found.items() if not check["ok"]] == []
-    assert list(found) == ["database", "broker", "canary", "queued", "unknown", f"sync_{well.pk}"]
+    assert list(found) == ["database", "broker", "clock", "canary", "queued", "unknown", f"sync_{well.pk}"]
 
 
 def test_people_read_a_line_for_each_question(well: Account) -> None:
     output = io.StringIO()
     call_command("health", stdout=output)
     lines = output.getvalue().splitlines()
-    assert len(lines) == 6
+    assert len(lines) == 7
     assert all(line.startswith("ok  ") for line in lines)
     assert lines[-1].split("  ", 1)[0] == "ok"
     assert "Sync of Shop" in lines[-1]
@@ -61,6 +63,18 @@ def test_a_silent_canary_is_told(well: Account) -> None:
     status, found = told()
     assert status == 1
     assert "21 s ago: beat, the queue or every worker stands still" in found["canary"]["words"]
+
+
+@pytest.mark.parametrize(("minutes", "words"), [(60, "1 h ahead: too far"), (-60, "1 h behind: too far")])
+def test_a_clock_of_redis_that_is_far_off_is_told(
+    well: Account, monkeypatch: pytest.MonkeyPatch, minutes: int, words: str
+) -> None:
+    monkeypatch.setattr(shared_clock, "_apart", timedelta(minutes=minutes))
+    monkeypatch.setattr(shared_clock, "_ask_at", time.monotonic() + 60)
+    status, found = told()
+    assert (status, found["clock"]["ok"]) == (1, False)
+    assert words in found["clock"]["words"]
+    assert [name for name, check in found.items() if not check["ok"]] == ["clock"]
 
 
 def test_before_the_first_tick_nothing_is_well(well: Account) -> None:

@@ -10,13 +10,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from threading import Event
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
 from django.db import connection
 from django.utils import timezone
+from redis import Redis
 
 from anosim_dashboard import postgresql, shared_clock
 from anosim_dashboard import redis_server as server_of_sync
@@ -46,7 +48,7 @@ def _own_redis(settings: Any, redis_url: str, monkeypatch: pytest.MonkeyPatch) -
     settings.REDIS_URL = redis_url
     settings.ANOSIM_MAX_CALLS_PER_SECOND = RATE
     monkeypatch.setattr(shared_clock, "_ask_at", 0.0)
-    monkeypatch.setattr(shared_clock, "_ahead", timedelta())
+    monkeypatch.setattr(shared_clock, "_apart", timedelta())
     server_of_sync.client.cache_clear()
     yield
     server_of_sync.client.cache_clear()
@@ -169,6 +171,50 @@ def test_while_redis_is_away_the_last_known_difference_holds(
     redis_server.kill()
     monkeypatch.setattr(shared_clock, "_ask_at", 0.0)
     assert shared_clock.ahead() == known
+
+
+@pytest.mark.parametrize("minutes", [60, -60])
+def test_a_redis_whose_clock_is_an_hour_off_is_not_believed(monkeypatch: pytest.MonkeyPatch, minutes: int) -> None:
+    right = timezone.now
+    monkeypatch.setattr(timezone, "now", lambda: right() + timedelta(minutes=minutes))
+    assert shared_clock.ahead() == timedelta()
+    assert abs(shared_clock.difference() + timedelta(minutes=minutes)) < timedelta(seconds=1)
+
+
+def test_a_slow_answer_of_redis_corrects_no_clock_that_is_right() -> None:
+    class Slow:
+        def time(self) -> tuple[int, int]:
+            seconds = time.time()
+            time.sleep(0.3)
+            return int(seconds), int(seconds % 1 * 1e6)
+
+    shared_clock._ask(cast(Redis, Slow()))
+    assert shared_clock.difference() == timedelta()
+
+
+@pytest.mark.parametrize("minutes", [60, -60])
+def test_a_clock_that_is_set_while_redis_answers_corrects_nothing(
+    monkeypatch: pytest.MonkeyPatch, minutes: int
+) -> None:
+    times = iter([timezone.now(), timezone.now() + timedelta(minutes=minutes)])
+    monkeypatch.setattr(timezone, "now", lambda: next(times))
+    shared_clock._ask(server_of_sync.client())
+    assert shared_clock._apart == timedelta()
+
+
+def test_nobody_waits_for_a_redis_that_hangs_once_the_time_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    shared_clock.now()
+    asked, answer = Event(), Event()
+
+    def hang(_: Redis) -> None:
+        asked.set()
+        answer.wait(10)
+
+    monkeypatch.setattr(shared_clock, "_ask", hang)
+    monkeypatch.setattr(shared_clock, "_ask_at", time.monotonic() - 1)
+    assert shared_clock.ahead() == timedelta()
+    assert asked.wait(10)
+    answer.set()
 
 
 def _message(expires: datetime) -> ClockedRequest:

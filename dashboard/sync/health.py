@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from django.utils import timezone
+from anosim_dashboard import shared_clock
 
 from ..models import Account, SyncState
 
@@ -29,7 +29,7 @@ def is_stale(state: SyncState, now: datetime) -> bool:
 
 def stale_sentences(accounts: Iterable[Account], now: datetime | None = None) -> list[str]:
     """One sentence for each account whose data are old, with why; empty while all is current. One query."""
-    now = now or timezone.now()
+    now = now or shared_clock.now()
     named = {account.pk: account for account in accounts}
     states: dict[int, list[SyncState]] = {}
     for state in SyncState.objects.of_accounts(named).only(*_SAID):

@@ -10,13 +10,14 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.db.models import Count, Max
 from django.http import Http404, HttpRequest, HttpResponse
-from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.http import require_safe
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
+
+from anosim_dashboard import shared_clock
 
 from .. import tally
 from ..health import checks
@@ -107,7 +108,7 @@ class Figures(Collector):
         labels = ["account", "kind"]
         age = GaugeMetricFamily("anosim_sync_age_seconds", "Seconds since the kind was read well.", labels=labels)
         failures = GaugeMetricFamily("anosim_sync_failures", "Failed reads in a row.", labels=labels)
-        now = timezone.now()
+        now = shared_clock.now()
         for state in SyncState.objects.filter(account__enabled=True):
             key = [names[state.account_id], state.kind]
             failures.add_metric(key, state.failures)

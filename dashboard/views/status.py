@@ -13,8 +13,9 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
+
+from anosim_dashboard import shared_clock
 
 from .. import audit
 from ..access_rules import Rule, may
@@ -97,7 +98,7 @@ def read_now(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _build(request: HttpRequest) -> Context:
-    now = timezone.now()
+    now = shared_clock.now()
     accounts = Account.objects.filter(pk__in=accounts_in_view(request)).defer("sealed_fingerprint_key")
     healths = {account.pk: _health(account) for account in accounts}
     order = {kind: at for at, kind in enumerate(SyncState.Kind.values)}
