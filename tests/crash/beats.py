@@ -58,6 +58,7 @@ def _two_beats(report: Report, sandbox: Sandbox, stack: Stack, quick: bool) -> N
             time.sleep(5 if quick else WINDOW)
             found[doubled].append(_calls(sandbox, began))
     one, two = (_a_minute(found[doubled]) for doubled in (False, True))
+    report.add("calls a minute that the schedule asks for", _asked_for(), "calls", spread="fewer: the ticks come late")
     report.add("calls a minute with one beat", one, "calls")
     report.add("calls a minute with two beats", two, "calls")
     # A few seconds say nothing about one percent.
@@ -93,6 +94,14 @@ def _a_minute(windows: list[Times]) -> float:
         for path, moments in times.items():
             gaps[path] += [after - before for before, after in pairwise(moments)]
     return sum(60 / fmean(each) for each in gaps.values() if each)
+
+
+def _asked_for() -> float:
+    """By the paces of what is read at least each minute."""
+    from dashboard.models import SyncState
+
+    paces = SyncState.objects.filter(pace_seconds__lte=60).values_list("pace_seconds", flat=True)
+    return sum(60 / pace for pace in paces)
 
 
 def _too_near(times: Times) -> int:
