@@ -148,7 +148,7 @@ def test_both_ends_of_a_connection_to_the_database_give_up_a_host_that_is_gone()
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SHOW tcp_user_timeout")
-            assert cursor.fetchone() == (f"{postgresql.GONE_AFTER}s",)
+            assert cursor.fetchone() == (str(1000 * postgresql.GONE_AFTER),)
 
 
 def test_hosts_that_keep_time_are_not_corrected() -> None:
