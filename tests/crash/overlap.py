@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import base64
+import json
 import os
 import time
+from collections import deque
 from contextlib import ExitStack
 from datetime import datetime
 from typing import Any
@@ -41,23 +44,42 @@ def measure(report: Report, options: argparse.Namespace) -> None:
         time.sleep(BEGIN)
         seconds = 14.0 if options.quick else 90.0
         began = time.time()
-        depth = _deepest(stack, seconds)
+        slow, longer = _waiting(stack, seconds)
         reads = [_reads(sandbox, began) for sandbox in shops]
         beside = max(map(_most_at_once, reads))
         report.add("slow reads at once in an account, most", beside, "reads", 1, n=sum(map(len, reads)))
-        report.add("tasks waiting in the queue, most", depth, "tasks", ACCOUNTS)
+        report.add("slow reads waiting in the queue, most", slow, "tasks", ACCOUNTS)
+        report.add("tasks waiting for a second and longer, most", longer, "tasks", ACCOUNTS)
         rate = 60 * min(map(len, reads)) / seconds
         report.add("slow reads in the account with fewest", rate, "a minute", spread=f"{60 / TAKES:g} are possible")
 
 
-def _deepest(stack: Stack, seconds: float) -> int:
-    """The most that waited in the queue, looked at fifty times a second."""
+def _waiting(stack: Stack, seconds: float) -> tuple[int, int]:
+    """The most slow reads in the queue, and the most tasks of any kind that waited there for a second or longer (each
+    tick hands out at once what is due then); looked at fifty times a second."""
+    from dashboard.models import SyncState
+
+    slow_ones = set(SyncState.objects.filter(kind=SyncState.Kind.CURRENT).values_list("pk", flat=True))
     redis = Redis.from_url(embedded_redis.url(stack.data_dir))
-    ends, deepest = time.monotonic() + seconds, 0
-    while time.monotonic() < ends:
-        deepest = max(deepest, int(redis.llen("celery")))
+    ends, slow, last = time.monotonic() + seconds, 0, deque[tuple[float, int]]()
+    longer = 0
+    while (now := time.monotonic()) < ends:
+        waiting = redis.lrange("celery", 0, -1)
+        slow = max(slow, sum(_state_of(message) in slow_ones for message in waiting))
+        last.append((now, len(waiting)))
+        if now - last[0][0] >= 1.0:
+            longer = max(longer, min(depth for _, depth in last))
+            while now - last[0][0] >= 1.0:
+                last.popleft()
         time.sleep(0.02)
-    return deepest
+    return slow, longer
+
+
+def _state_of(message: bytes) -> int | None:
+    """The sync row that a task in the queue is to read, None for another task."""
+    task = json.loads(message)
+    arguments = json.loads(base64.b64decode(task["body"]))[0]
+    return int(arguments[0]) if task["headers"]["task"].endswith(".read") else None
 
 
 def _reads(sandbox: Sandbox, since: float) -> list[tuple[float, float]]:
