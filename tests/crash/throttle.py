@@ -160,7 +160,8 @@ def _switch_and_look(storm: Storm, number: int) -> None:
 
 
 def _normal_again(storms: list[Storm], ended: datetime) -> dict[str, float]:
-    """Seconds until all kinds of an account were read since; a silence asked for last is waited for first."""
+    """Seconds until nothing of an account fails and all that is read each minute was read since; a silence that was
+    asked for last is waited for first."""
     from django.db import close_old_connections
 
     from dashboard.models import SyncState
@@ -170,8 +171,9 @@ def _normal_again(storms: list[Storm], ended: datetime) -> dict[str, float]:
     while len(took) < len(storms) and time.monotonic() - began < 150:
         for storm in storms:
             states = SyncState.objects.filter(account=storm.account)
-            # What is read each hour or quarter of an hour is read at once, too, when the provider is back.
-            current = all(state.last_success_at and state.last_success_at >= ended for state in states)
+            # What is read each quarter of an hour or seldomer is only due again if a read of it failed.
+            quick = [state.last_success_at for state in states if state.pace_seconds <= 60]
+            current = all(at and at >= ended for at in quick)
             if current and not any(state.error for state in states):
                 took.setdefault(storm.name, max(0.0, time.monotonic() - began - _silence_left(storm, ended)))
         time.sleep(0.2)
