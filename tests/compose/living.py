@@ -122,10 +122,12 @@ def back_up(course: Course, project: Project, sandbox: Sandbox) -> None:
 
     with course.part("f. backup and restore"):
         sold = len(sandbox.ledger)
+        # All is read, so that the backup is of what is counted.
+        assert seconds_until(lambda: truth.sms_differences(sandbox)["lost"] == 0, 90) < 90, "SMS are missing before it"
+        then = _counts(project)
         began = time.monotonic()
         course.report.remark(project.exec("web", "python", "manage.py", "backup", "/data/backup.zip").splitlines()[0])
         course.report.add("backup", time.monotonic() - began, "s", 60)
-        then = _counts(project)
         receive(sandbox, "After the backup 616161")
         assert seconds_until(lambda: _counts(project) != then, 20) < 20, "the dashboard does not go on"
         connection.close()
