@@ -13,10 +13,10 @@ from django.utils import timezone
 from redis import Redis
 
 from dashboard.anosim import AnosimError, Client, TryLater
-from dashboard.models import Account, Booking, BookingChange, Membership, Product, Purchase
+from dashboard.models import Account, Booking, BookingChange, Membership, Product, Purchase, SyncState
 from dashboard.purchases import changing, intents, sending, settling
 from dashboard.sandbox import Sandbox
-from dashboard.sync import outcomes, schedule, single
+from dashboard.sync import outcomes, runs, schedule, single
 from dashboard.sync.budget import CallBudget, NotOurTurn
 
 from .buying import make_buyer, open_shop, rental, wish
@@ -187,9 +187,27 @@ def test_what_was_under_way_when_reading_stopped_makes_no_probe_rarer(sandbox: S
         outcomes.failed(state, TryLater("It is away."))
     account.refresh_from_db()
     assert account.breaker_failures == 6
-    outcomes.failed(_state(account, "balance"), TryLater("It is away."))
+    outcomes.failed(_state(account, schedule.probe_of(account)), TryLater("It is away."))
     account.refresh_from_db()
     assert account.breaker_failures == 7
+
+
+@pytest.mark.parametrize("broken", ["/Balance", "/Sms"])
+def test_one_list_that_fails_by_itself_keeps_no_account_silent(sandbox: Sandbox, broken: str) -> None:
+    account = account_at(sandbox)
+    sandbox.set_faults({"error-before": {"path": broken}})
+    stop(account)
+    probes = []
+    for _ in range(2):
+        Account.objects.filter(pk=account.pk).exclude(breaker_until=None).update(breaker_until=timezone.now())
+        SyncState.objects.update(due_at=timezone.now())
+        for pk, run in schedule.claim_due():
+            probes.append(SyncState.objects.get(pk=pk).kind)
+            runs.run(pk, run)
+        if Account.objects.get().breaker_until is None:
+            break
+    assert Account.objects.get().breaker_until is None
+    assert probes == {"/Balance": ["sms"], "/Sms": ["sms", "balance"]}[broken]
 
 
 def test_an_account_that_fails_tries_once_and_one_that_works_twice(sandbox: Sandbox) -> None:
@@ -239,6 +257,4 @@ def test_a_purchase_in_doubt_waits_for_the_provider_without_looks_that_can_only_
 
 
 def _state(account: Account, kind: str) -> Any:
-    from dashboard.models import SyncState
-
     return SyncState.objects.select_related("account").get(account=account, kind=kind)

@@ -113,14 +113,15 @@ def _silence(account_id: int, error: TryLater) -> float:
 
 
 def _count_failure(state: SyncState, error: AnosimError) -> None:
-    """Open the breaker after failures in a row, or at once when the key is refused; then only the balance is asked.
+    """Open the breaker after failures in a row, or at once when the key is refused; then only probes are made.
 
     "Too many calls" counts as well: where every call is answered so, even one after each silence is too many.
     """
     if isinstance(error, Refused | OurFault):
         return
     mine = Account.objects.filter(pk=state.account_id)
-    if state.kind != Kind.BALANCE:
+    stood_open = state.account.breaker_until is not None
+    if not (stood_open and state.kind == schedule.probe_of(state.account)):
         # What was under way when the breaker opened says nothing new, and must not make the probes rarer.
         mine = mine.filter(breaker_until=None)
     if isinstance(error, BadKey):
@@ -139,9 +140,9 @@ def _count_failure(state: SyncState, error: AnosimError) -> None:
         return
     until = now + timedelta(seconds=seconds)
     mine.update(breaker_until=until)
-    if state.account.breaker_until is None:
+    if not stood_open:
         audit.by_machine("sync.stopped", state.account, {"why": error.text, "seconds": round(seconds)})
-    SyncState.objects.filter(account_id=state.account_id, kind=Kind.BALANCE).update(due_at=until)
+    SyncState.objects.filter(account_id=state.account_id, kind=schedule.probe_of(account)).update(due_at=until)
     topics.touch(state.account_id, topics.SYNC)
 
 

@@ -40,6 +40,8 @@ BREAKER_AFTER = 5  # failures in a row, over all kinds
 BREAKER_SECONDS = 8.0
 BREAKER_GROWTH = 1.5
 BREAKER_LONGEST = 45.0
+# What a probe reads, in turns: where one of the two fails by itself, the other finds that the provider is back.
+PROBES = (Kind.SMS, Kind.BALANCE)
 BAD_KEY_SECONDS = (15, 900)  # until a refused key is tried again: once soon, then seldom
 
 
@@ -82,7 +84,12 @@ def _may_read(account: Account, kind: str, now: datetime) -> bool:
     """An open breaker lets nothing through; once its time is over, one cheap read probes whether it may close."""
     if account.breaker_until is None:
         return True
-    return kind == Kind.BALANCE and account.breaker_until <= now + AHEAD
+    return kind == probe_of(account) and account.breaker_until <= now + AHEAD
+
+
+def probe_of(account: Account) -> str:
+    """The kind that is read next while the breaker is open."""
+    return PROBES[account.breaker_failures % len(PROBES)]
 
 
 def pace(account_id: int, kind: str, now: datetime | None = None) -> int:

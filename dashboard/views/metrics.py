@@ -90,7 +90,7 @@ class Figures(Collector):
                 balance.add_metric([account.name], float(account.balance_usd))
         yield balance
         alerts = GaugeMetricFamily("anosim_alerts_open", "Alerts that stand.", labels=["account", "kind"])
-        stopped = GaugeMetricFamily("anosim_sync_stopped", "1 while only the balance is asked.", labels=["account"])
+        stopped = GaugeMetricFamily("anosim_sync_stopped", "1 while only probes are made.", labels=["account"])
         for account in accounts:
             stopped.add_metric([account.name], float(account.breaker_until is not None))
             counts = Counter(alert["kind"] for alert in account.open_alerts)
