@@ -21,5 +21,5 @@ class ClockedCelery(Celery):
     task_cls = "anosim_dashboard.clocked_celery:ClockedTask"
 
     def now(self) -> datetime:
-        """What "expires" counts from, and beat's schedule."""
+        """What "expires" counts from."""
         return shared_clock.now().astimezone(self.timezone)

@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 import dj_database_url
-from celery.schedules import crontab
+from celery.schedules import crontab, schedule
 
-from . import embedded_redis, postgresql, sqlite
+from . import embedded_redis, postgresql, shared_clock, sqlite
 from .environment import (
     BadEnvironment,
     env,
@@ -258,11 +258,15 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     # Ask each second what is due. Whatever the worker did not take by the next ask is dropped.
-    "tick": {"task": "dashboard.tasks.tick", "schedule": 1.0, "options": {"expires": 1.5}},
+    "tick": {
+        "task": "dashboard.tasks.tick",
+        "schedule": schedule(1.0, nowfun=shared_clock.steady),
+        "options": {"expires": 1.5},
+    },
     # And this at midnight (UTC): note where the chains of audit events end.
     "audit heads": {
         "task": "dashboard.tasks.note_audit_heads",
-        "schedule": crontab(hour="0", minute="0"),
+        "schedule": crontab(hour="0", minute="0", nowfun=shared_clock.steady),
         "options": {"expires": 3600},
     },
 }

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.utils import timezone
 from redis import Redis
@@ -25,6 +25,7 @@ AGREES = timedelta(milliseconds=100)
 # A Redis server that is further off (started on a host with a wrong clock, say) would make answers of an hour ago new,
 # leave lists unread and give purchases up. No host that is in use is so far off.
 BELIEVED = timedelta(minutes=2)
+_STARTED, _STARTED_AT = datetime.now(UTC), time.monotonic()
 _ask_at = 0.0
 _apart = timedelta()
 
@@ -32,6 +33,11 @@ _apart = timedelta()
 def now() -> datetime:
     """Aware UTC."""
     return timezone.now() + ahead()
+
+
+def steady() -> datetime:
+    """For beat: near the time of day, and never set. Set back by an hour, beat would send nothing for that hour."""
+    return _STARTED + timedelta(seconds=time.monotonic() - _STARTED_AT)
 
 
 def ahead() -> timedelta:

@@ -16,6 +16,7 @@ from typing import Any, cast
 from uuid import uuid4
 
 import pytest
+from celery import beat
 from django.db import connection
 from django.utils import timezone
 from redis import Redis
@@ -215,6 +216,14 @@ def test_nobody_waits_for_a_redis_that_hangs_once_the_time_is_known(monkeypatch:
     assert shared_clock.ahead() == timedelta()
     assert asked.wait(10)
     answer.set()
+
+
+def test_beat_goes_on_when_the_clock_is_set_back_by_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    tick = beat.Scheduler(app, schedule={}, lazy=True).Entry(app=app, **app.conf.beat_schedule["tick"])
+    right = timezone.now
+    monkeypatch.setattr(timezone, "now", lambda: right() - timedelta(hours=1))
+    due, seconds = tick.is_due()
+    assert due or seconds <= 1
 
 
 def _message(expires: datetime) -> ClockedRequest:

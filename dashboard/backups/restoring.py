@@ -15,6 +15,8 @@ from django.db import DatabaseError, connection, models, transaction
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
+from anosim_dashboard import shared_clock
+
 from .. import audit
 from ..models import Account, AlertNotice, BookingChange, Heartbeat, Invite, Purchase, SyncState
 from ..purchases.settling import TAKEN_BACK
@@ -57,7 +59,7 @@ def restore(path: Path, replace: bool) -> tuple[Manifest, str]:
 def refuse_if_running() -> None:
     """Raises CannotRestore while workers of the dashboard work on the present database."""
     with suppress(DatabaseError):
-        age = Heartbeat.objects.age(timezone.now())
+        age = Heartbeat.objects.age(shared_clock.now())
         if age is not None and age.total_seconds() < RUNS_UNTIL:
             raise CannotRestore(
                 "The dashboard is running on this database. Stop web, worker and beat, wait 20 seconds, try again."
@@ -134,15 +136,15 @@ def _come_to_rest(stopped: list[int]) -> None:
         words = f"{WORDS} It waited when that was taken, and may have been bought since: see what stands under Orders."
         move(purchase, Purchase.Status.CANCELLED, words)
     for purchase in Purchase.objects.filter(status=Purchase.Status.SENDING):
-        move(purchase, Purchase.Status.UNKNOWN, WORDS, next_check_at=timezone.now(), checks=0)
+        move(purchase, Purchase.Status.UNKNOWN, WORDS, next_check_at=shared_clock.now(), checks=0)
     for purchase in Purchase.objects.filter(status=Purchase.Status.UNKNOWN):
         # An order that fits may be of a purchase made since, of which these tables know nothing.
         Purchase.objects.filter(pk=purchase.pk).update(before=purchase.before | {TAKEN_BACK: True})
     open_changes = BookingChange.objects.open()
-    open_changes.update(status=BookingChange.Status.UNKNOWN, words=WORDS, status_at=timezone.now())
+    open_changes.update(status=BookingChange.Status.UNKNOWN, words=WORDS, status_at=shared_clock.now())
     # A link that was used since would work a second time.
     Invite.objects.open().update(revoked_at=timezone.now())
-    SyncState.objects.update(due_at=timezone.now(), reading=False, body_digest="")
+    SyncState.objects.update(due_at=shared_clock.now(), reading=False, body_digest="")
     Heartbeat.objects.all().delete()
     # What was to be told then has been told, or is over.
     AlertNotice.objects.filter(sent_at=None).update(next_try_at=None)

@@ -9,8 +9,9 @@ from django.db.models import Min, Q
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
+
+from anosim_dashboard import shared_clock
 
 from .. import tasks, wording
 from ..dispatch import enqueue
@@ -166,7 +167,7 @@ def _answer(found: Product) -> str:
 
 
 def _is_fresh(found: Product) -> bool:
-    return found.offers_at is not None and timezone.now() - found.offers_at < FRESH
+    return found.offers_at is not None and shared_clock.now() - found.offers_at < FRESH
 
 
 def _is_askable(found: Product) -> bool:

@@ -9,8 +9,9 @@ from uuid import UUID, uuid4
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from django.utils import timezone
 from django.views.decorators.http import require_http_methods
+
+from anosim_dashboard import shared_clock
 
 from .. import audit, tasks
 from ..dispatch import enqueue
@@ -109,7 +110,7 @@ def _too_few(product: Product, offer: Offer | None, amount: int) -> str:
     """Why there are not so many numbers, as far as is known well enough."""
     if offer is None or offer.available is None or offer.available >= amount:
         return ""
-    if product.offers_at is None or timezone.now() - product.offers_at > BELIEVED:
+    if product.offers_at is None or shared_clock.now() - product.offers_at > BELIEVED:
         return ""
     where = f" at {offer.name}" if offer.remote_id and offer.name else ""
     if offer.available <= 0:
