@@ -56,6 +56,20 @@ def test_a_429_silences_all_workers_until_it_is_over(redis: Redis) -> None:
     second.wait()
 
 
+def test_a_clock_of_redis_that_is_set_back_silences_no_account_for_longer(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budget = CallBudget(1, 20, redis)
+    an_hour_later = time.time() + 3600
+    monkeypatch.setattr(CallBudget, "_now", lambda *_: an_hour_later)
+    budget.throttled(30.0)
+    assert budget.silence() == 0
+    spread([budget], calls=2)
+    monkeypatch.undo()
+    budget.throttled(30.0)
+    assert budget.silence() > 29
+
+
 def test_several_429_in_a_row_slow_all_workers_down_and_one_hardly_does(redis: Redis) -> None:
     once, often = CallBudget(1, 20, redis), CallBudget(2, 20, redis)
     once.throttled(0.0)

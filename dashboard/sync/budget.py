@@ -82,7 +82,7 @@ class CallBudget:
             batch.time()
             batch.get(self._name("pause"))
             (seconds, micros), pause = batch.execute()
-        return 0.0 if pause is None else max(0.0, float(pause) - (seconds + micros / 1e6))
+        return _left(pause, seconds + micros / 1e6)
 
     def told_to_wait(self, seconds: float | None, throttled: bool) -> None:
         """What a client calls at an answer that asks for silence; only a 429 also slows us down for a while."""
@@ -115,9 +115,8 @@ class CallBudget:
 
     def _pause(self, redis: Redis, now: float, seconds: float) -> None:
         """Silence from now on; one that was to last longer stands."""
-        known = redis.get(self._name("pause"))
-        if known is None or float(str(known)) < now + seconds:
-            redis.set(self._name("pause"), f"{now + seconds}", px=max(1, int(seconds * 1000)))
+        if _left(redis.get(self._name("pause")), now) < seconds:
+            redis.set(self._name("pause"), f"{now + seconds} {now}", px=max(1, int(seconds * 1000)))
 
     @staticmethod
     def _silence(retry_after: float | None, level: float) -> float:
@@ -133,7 +132,7 @@ class CallBudget:
             batch.get(self._name("slow"))
             (seconds, micros), pause, slow = batch.execute()
         now = seconds + micros / 1e6
-        if pause is not None and (left := float(pause) - now) > 0:
+        if (left := _left(pause, now)) > 0:
             raise NotOurTurn(SILENCE, left)
         width = self._width * WIDER ** round(_level(slow, now))
         first = int(now / width)
@@ -160,9 +159,16 @@ class CallBudget:
         return f"budget:{self._id}:{part}"
 
 
+def _left(stored: Any, now: float) -> float:
+    """Seconds that a silence still lasts, stored as its end and the moment it was asked for. One that was asked for in
+    the future is void: the server's clock was set back, and with it the life of the key grew."""
+    until, _, since = str(stored or "0").partition(" ")
+    return max(0.0, float(until) - now) if float(since or 0) <= now else 0.0
+
+
 def _level(stored: Any, now: float) -> float:
     """How slow we are: the level noted at the last 429, one less for each FORGOTTEN_AFTER since then."""
     if not stored:
         return 0.0
     level, at = map(float, str(stored).split())
-    return max(0.0, level - (now - at) / FORGOTTEN_AFTER)
+    return max(0.0, level - (now - at) / FORGOTTEN_AFTER) if at <= now else 0.0
