@@ -61,6 +61,23 @@ def away() -> Iterator[Away]:
         yield switch
 
 
+def lose_answer_to(status: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first move to this status is committed, but the connection is lost before we hear of it."""
+    move = sending.move
+    times: list[int] = []
+
+    def unheard(purchase: Purchase, new: str, *arguments: Any, **options: Any) -> bool:
+        before = purchase.status
+        done = move(purchase, new, *arguments, **options)
+        if new == status and not times:
+            times.append(1)
+            purchase.status = before
+            raise OperationalError("the connection was lost during COMMIT")
+        return done
+
+    monkeypatch.setattr(sending, "move", unheard)
+
+
 def after(name: str, away: Away, statements: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """It goes away as soon as this function of the sender is through."""
     act = getattr(sending, name)
@@ -101,19 +118,7 @@ def test_a_lost_answer_is_noted_as_not_known_yet(
 def test_a_confirmation_that_was_committed_unheard_is_not_made_twice(
     buyer: User, shop: Account, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    move = sending.move
-    times: list[int] = []
-
-    def unheard(purchase: Purchase, new: str, *arguments: Any, **options: Any) -> bool:
-        before = purchase.status
-        done = move(purchase, new, *arguments, **options)
-        if new == "confirmed" and not times:
-            times.append(1)
-            purchase.status = before
-            raise OperationalError("the connection was lost during COMMIT")
-        return done
-
-    monkeypatch.setattr(sending, "move", unheard)
+    lose_answer_to("confirmed", monkeypatch)
     purchase = sent(buyer, shop)
     assert (purchase.status, len(sold(sandbox))) == ("confirmed", 1)
     assert purchase.steps.filter(new="confirmed").count() == 1
@@ -136,19 +141,7 @@ def test_what_was_not_sent_yet_waits_and_is_sent_later(
 def test_a_committed_sending_before_the_call_is_taken_back(
     buyer: User, shop: Account, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    move = sending.move
-    times: list[int] = []
-
-    def unheard(purchase: Purchase, new: str, *arguments: Any, **options: Any) -> bool:
-        before = purchase.status
-        done = move(purchase, new, *arguments, **options)
-        if new == "sending" and not times:
-            times.append(1)
-            purchase.status = before
-            raise OperationalError("the connection was lost during COMMIT")
-        return done
-
-    monkeypatch.setattr(sending, "move", unheard)
+    lose_answer_to("sending", monkeypatch)
     purchase = sent(buyer, shop)
     assert (purchase.status, sold(sandbox)) == ("queued", [])
 
