@@ -29,8 +29,9 @@ _REDIS_SHARE = 1.5
 _SLOW_START = 30.0
 _STARTS_BEFORE_READY = 3
 _APART = 0.5
-# The worker touches its file every few seconds, see worker.py. Silent this long, it hangs.
-_SILENT_WORKER = 120.0
+# The worker touches its file every few seconds, see worker.py. Silent this long, it hangs: a purchase may take 135 s
+# (20 to look, 90 for the call, 25 to note what came of it), and all threads may be at one.
+_SILENT_WORKER = 150.0
 
 
 class PrepareFailed(Exception):

@@ -75,11 +75,11 @@ def _waiting(stack: Stack, seconds: float) -> tuple[int, int]:
     return slow, longer
 
 
-def _state_of(message: bytes) -> int | None:
-    """The sync row that a task in the queue is to read, None for another task."""
+def _state_of(message: bytes | str) -> int:
+    """The sync row that a task in the queue is to read, 0 for another task."""
     task = json.loads(message)
     arguments = json.loads(base64.b64decode(task["body"]))[0]
-    return int(arguments[0]) if task["headers"]["task"].endswith(".read") else None
+    return int(arguments[0]) if task["headers"]["task"].endswith(".read") else 0
 
 
 def _reads(sandbox: Sandbox, since: float) -> list[tuple[float, float]]:
