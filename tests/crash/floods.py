@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
@@ -79,22 +80,19 @@ def measure(report: Report, options: argparse.Namespace) -> None:
             for flood in floods:
                 flood.burst()
             time.sleep(PAUSES[number % len(PAUSES)])
-        report.add("gaps filled or told after the last", wait_until(_is_quiet, 240), "s", FILLED_WITHIN)
+        ended = datetime.now(UTC)
+        report.add("gaps filled or told after the last", wait_until(lambda: _is_quiet(ended), 240), "s", FILLED_WITHIN)
         for flood in floods:
             _judge(report, flood)
         _judge_alerts(report, stack, floods)
 
 
-def _is_quiet() -> bool:
+def _is_quiet(since: datetime) -> bool:
     """Whether no gap is open and no list wanted, and the lists were read since the last burst."""
-    from django.utils import timezone
-
     from dashboard.models import Booking, SmsGap, SyncState
 
     read = SyncState.objects.filter(kind__in=("sms", "current_bookings"))
-    lately = all(
-        state.last_success_at and (timezone.now() - state.last_success_at).total_seconds() < 6 for state in read
-    )
+    lately = all(state.last_success_at and state.last_success_at > since for state in read)
     return lately and not SmsGap.objects.open().exists() and not Booking.objects.sms_wanted().exists()
 
 
