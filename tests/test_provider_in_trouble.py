@@ -12,7 +12,7 @@ import pytest
 from django.utils import timezone
 from redis import Redis
 
-from dashboard.anosim import AnosimError, Client, TryLater
+from dashboard.anosim import AnosimError, Client, Refused, TryLater
 from dashboard.models import Account, Booking, BookingChange, Membership, Product, Purchase, SyncState
 from dashboard.purchases import changing, intents, sending, settling
 from dashboard.sandbox import Sandbox
@@ -190,6 +190,20 @@ def test_what_was_under_way_when_reading_stopped_makes_no_probe_rarer(sandbox: S
     outcomes.failed(_state(account, schedule.probe_of(account)), TryLater("It is away."))
     account.refresh_from_db()
     assert account.breaker_failures == 7
+
+
+@pytest.mark.parametrize("error", [Refused("There is no such list."), outcomes.OurFault("ValueError")])
+def test_a_probe_that_finds_nothing_out_is_followed_by_one_of_another_kind(
+    sandbox: Sandbox, error: AnosimError
+) -> None:
+    account = account_at(sandbox)
+    stop(account)
+    account.refresh_from_db()
+    first = schedule.probe_of(account)
+    outcomes.failed(_state(account, first), error)
+    account.refresh_from_db()
+    assert schedule.probe_of(account) != first
+    assert account.breaker_until is not None
 
 
 @pytest.mark.parametrize("broken", ["/Balance", "/Sms"])

@@ -115,13 +115,15 @@ def _silence(account_id: int, error: TryLater) -> float:
 def _count_failure(state: SyncState, error: AnosimError) -> None:
     """Open the breaker after failures in a row, or at once when the key is refused; then only probes are made.
 
-    "Too many calls" counts as well: where every call is answered so, even one after each silence is too many.
+    "Too many calls" counts as well: where every call is answered so, even one after each silence is too many. So does
+    whatever goes wrong with a probe: the next one is of another kind.
     """
-    if isinstance(error, Refused | OurFault):
+    stood_open = state.account.breaker_until is not None
+    probe = stood_open and state.kind == schedule.probe_of(state.account)
+    if isinstance(error, Refused | OurFault) and not probe:
         return
     mine = Account.objects.filter(pk=state.account_id)
-    stood_open = state.account.breaker_until is not None
-    if not (stood_open and state.kind == schedule.probe_of(state.account)):
+    if not probe:
         # What was under way when the breaker opened says nothing new, and must not make the probes rarer.
         mine = mine.filter(breaker_until=None)
     if isinstance(error, BadKey):
