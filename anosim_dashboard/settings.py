@@ -72,6 +72,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "dashboard.languages.LanguageMiddleware",
     "dashboard.headers.HtmxLoginMiddleware",
     "dashboard.views.guard.AccessMiddleware",
     "dashboard.sign_in.middleware.SecondFactorMiddleware",
@@ -98,7 +99,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "dashboard.views.shell.shell",
             ],
-            "builtins": ["dashboard.templatetags.dashboard"],
+            "builtins": ["django.templatetags.i18n", "dashboard.templatetags.dashboard"],
         },
     }
 ]
@@ -181,11 +182,15 @@ MFA_TOTP_TOLERANCE = 1  # a telephone's clock may be half a minute off
 # Seconds for which a sign-in, or saying once more that it is you, opens keys, people and overrides.
 CONFIRMED_SECONDS = ACCOUNT_REAUTHENTICATION_TIMEOUT = 600
 
-LANGUAGE_CODE = "en-us"
+# English is the language of the source; a person chooses, or their browser does (dashboard/languages.py).
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("de", "Deutsch")]
+LANGUAGE_COOKIE_NAME = "language"
+LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = env_time_zone("TIME_ZONE", "UTC")
-USE_I18N = False
+USE_I18N = True
 USE_TZ = True
-# The admin's; our own pages write times by local_time.py.
+# The admin's; our own pages write times by local_time.py, numbers by wording.py.
 FORMAT_MODULE_PATH = "anosim_dashboard.formats"
 
 STATIC_URL = "/static/"

@@ -9,6 +9,7 @@ from typing import Any
 from django.contrib.admin import AdminSite
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.translation import gettext_lazy
 
 # Forms whose sending needs a fresh proof open only with one too: what was typed would be lost on the way to it.
 ASKS_TO_OPEN = frozenset(f"dashboard_{model}_{what}" for model in ("account", "user") for what in ("add", "change")) | {
@@ -22,9 +23,9 @@ CHANGES_NOTHING = frozenset({"logout", "dashboard_account_test_key", "dashboard_
 class DashboardAdminSite(AdminSite):
     """For admins alone, and without a sign-in of its own: that would pass by the limits of the real one."""
 
-    site_header = "ANOSIM admin"
-    site_title = "ANOSIM admin"
-    index_title = "Admin"
+    site_header = gettext_lazy("ANOSIM admin")
+    site_title = gettext_lazy("ANOSIM admin")
+    index_title = gettext_lazy("Admin")
     enable_nav_sidebar = False  # it moves the page while it loads
 
     def has_permission(self, request: HttpRequest) -> bool:

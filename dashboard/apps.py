@@ -8,8 +8,10 @@ class DashboardConfig(AppConfig):
 
     def ready(self) -> None:
         from . import audit_guard, checks, search_index  # noqa: F401 (checks registers the system checks)
+        from .column_names import translate_columns
         from .sign_in import recording
 
         recording.connect()
+        translate_columns(self)
         post_migrate.connect(audit_guard.after_migrations, sender=self, dispatch_uid="audit guard")
         post_migrate.connect(search_index.ensure, sender=self, dispatch_uid="search index")

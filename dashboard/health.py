@@ -14,6 +14,8 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.models import Count, Min, Q
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -60,18 +62,22 @@ def _database() -> Check:
             cursor.execute("SELECT 1")
             cursor.fetchone()
     except DatabaseError:
-        return Check("database", "Database", False, "does not answer")
+        return Check("database", _("Database"), False, _("does not answer"))
     seconds = time.perf_counter() - began
-    return Check("database", "Database", True, f"answers ({connection.vendor})", seconds)
+    return Check(
+        "database", _("Database"), True, _("answers (%(database)s)") % {"database": connection.vendor}, seconds
+    )
 
 
 def _broker() -> Check:
     try:
         waiting = int(_redis(settings.REDIS_URL).llen(QUEUE))
     except (RedisError, OSError):
-        return Check("broker", "Queue", False, "Redis does not answer")
-    words = f"answers, {waiting} task{'' if waiting == 1 else 's'} waiting"
-    return Check("broker", "Queue", waiting < CROWDED, words, waiting)
+        return Check("broker", _("Queue"), False, _("Redis does not answer"))
+    words = ngettext("answers, %(count)s task waiting", "answers, %(count)s tasks waiting", waiting) % {
+        "count": waiting
+    }
+    return Check("broker", _("Queue"), waiting < CROWDED, words, waiting)
 
 
 def _clock() -> Check:
@@ -79,10 +85,15 @@ def _clock() -> Check:
     seconds = shared_clock.difference().total_seconds()
     near = abs(seconds) <= shared_clock.BELIEVED.total_seconds()
     if not seconds:
-        return Check("clock", "Clock", True, "agrees with that of Redis", seconds)
-    words = f"that of Redis is {pace_words(abs(seconds))} {'ahead' if seconds > 0 else 'behind'}"
-    words += ", and all hosts go by it" if near else ": too far to go by it, so set the clock that is wrong"
-    return Check("clock", "Clock", near, words, seconds)
+        return Check("clock", _("Clock"), True, _("agrees with that of Redis"), seconds)
+    if near:
+        ahead = _("that of Redis is %(age)s ahead, and all hosts go by it")
+        behind = _("that of Redis is %(age)s behind, and all hosts go by it")
+    else:
+        ahead = _("that of Redis is %(age)s ahead: too far to go by it, so set the clock that is wrong")
+        behind = _("that of Redis is %(age)s behind: too far to go by it, so set the clock that is wrong")
+    words = (ahead if seconds > 0 else behind) % {"age": pace_words(abs(seconds))}
+    return Check("clock", _("Clock"), near, words, seconds)
 
 
 @functools.cache
@@ -95,11 +106,11 @@ def _redis(url: str) -> Redis:
 def _canary(now: datetime) -> Check:
     age = Heartbeat.objects.age(now)
     if age is None:
-        return Check("canary", "Background work", False, "has done nothing yet")
-    words = f"last sign of life {pace_words(age.total_seconds())} ago"
+        return Check("canary", _("Background work"), False, _("has done nothing yet"))
+    words = _("last sign of life %(age)s ago") % {"age": pace_words(age.total_seconds())}
     if age > SILENT:
-        words += ": beat, the queue or every worker stands still"
-    return Check("canary", "Background work", age <= SILENT, words, age.total_seconds())
+        words += ": " + _("beat, the queue or every worker stands still")
+    return Check("canary", _("Background work"), age <= SILENT, words, age.total_seconds())
 
 
 def _purchases(now: datetime) -> list[Check]:
@@ -115,18 +126,18 @@ def _purchases(now: datetime) -> list[Check]:
 
 def _queued(since: datetime | None, now: datetime) -> Check:
     if since is None:
-        return Check("queued", "Oldest queued purchase", True, "none waiting", 0)
+        return Check("queued", _("Oldest queued purchase"), True, _("none waiting"), 0)
     age = now - since
-    words = f"has waited {pace_words(age.total_seconds())}"
-    return Check("queued", "Oldest queued purchase", age <= QUEUED_LONG, words, age.total_seconds())
+    words = _("has waited %(age)s") % {"age": pace_words(age.total_seconds())}
+    return Check("queued", _("Oldest queued purchase"), age <= QUEUED_LONG, words, age.total_seconds())
 
 
 def _unknown(count: int, since: datetime | None, now: datetime) -> Check:
     if not count:
-        return Check("unknown", "Purchases not known yet", True, "none", 0)
+        return Check("unknown", _("Purchases not known yet"), True, _("none"), 0)
     age = timedelta() if since is None else now - since
-    words = f"{count}, the oldest for {pace_words(age.total_seconds())}"
-    return Check("unknown", "Purchases not known yet", age <= UNKNOWN_LONG, words, count)
+    words = _("%(count)s, the oldest for %(age)s") % {"count": count, "age": pace_words(age.total_seconds())}
+    return Check("unknown", _("Purchases not known yet"), age <= UNKNOWN_LONG, words, count)
 
 
 def _syncs(accounts: Iterable[Account], now: datetime) -> list[Check]:
@@ -139,14 +150,14 @@ def _syncs(accounts: Iterable[Account], now: datetime) -> list[Check]:
 
 
 def _sync(account: Account, states: list[SyncState], now: datetime) -> Check:
-    label, name = f"Sync of {account.name}", f"sync_{account.pk}"
+    label, name = _("Sync of %(account)s") % {"account": account.name}, f"sync_{account.pk}"
     if account.key_ok is False:
-        return Check(name, label, False, "ANOSIM refuses the key")
+        return Check(name, label, False, _("ANOSIM refuses the key"))
     if not states or any(state.last_success_at is None for state in states):
-        return Check(name, label, False, "not everything was read yet")
+        return Check(name, label, False, _("not everything was read yet"))
     age = (now - min(state.last_success_at for state in states if state.last_success_at)).total_seconds()
     late = [state.get_kind_display() for state in states if is_stale(state, now)]
     if late:
-        return Check(name, label, False, f"not current: {', '.join(late)}", age)
+        return Check(name, label, False, _("not current: %(kinds)s") % {"kinds": ", ".join(late)}, age)
     newest = (now - max(state.last_success_at for state in states if state.last_success_at)).total_seconds()
-    return Check(name, label, True, f"current, read {pace_words(newest)} ago", age)
+    return Check(name, label, True, _("current, read %(age)s ago") % {"age": pace_words(newest)}, age)

@@ -11,6 +11,28 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from .languages import current
+
+MONTHS_DE = [
+    "Januar",
+    "Februar",
+    "März",
+    "April",
+    "Mai",
+    "Juni",
+    "Juli",
+    "August",
+    "September",
+    "Oktober",
+    "November",
+    "Dezember",
+]
+# As browsers shorten them: app.js writes the same words.
+SHORT_DE = ["Jan.", "Feb.", "März", "Apr.", "Mai", "Juni", "Juli", "Aug.", "Sept.", "Okt.", "Nov.", "Dez."]
+WEEKDAYS_DE = ["Montag", "Dienstag", "Mittwoch", "Donnerstag", "Freitag", "Samstag", "Sonntag"]
 
 
 class LocalTimeMiddleware:
@@ -71,17 +93,17 @@ class Clock:
         if days == 0:
             return f"{local:%H:%M}"
         if days == 1:
-            return f"yesterday {local:%H:%M}"
+            return _("yesterday") + f" {local:%H:%M}"
         if local.year == self.today.year:
-            return f"{local.day} {local:%b %H:%M}"
-        return f"{local.day} {local:%b %Y}"
+            return f"{short_day(local)} {local:%H:%M}"
+        return f"{short_day(local)} {local.year}"
 
     def ago(self, moment: datetime) -> str:
         """ "12 s ago", "2 min ago", "at 14:31", else as `relative`."""
         words = self.relative(moment)
         if words.endswith((" s", " min")):
-            return f"{words} ago"
-        return f"at {words}" if len(words) == 5 else words
+            return _("%(age)s ago") % {"age": words}
+        return _("at %(time)s") % {"time": words} if len(words) == 5 else words
 
     def clock(self, moment: datetime) -> str:
         """ "14:31:07" today, "yesterday 14:31", "21 Nov 14:31", "21 Nov 2025 14:31"."""
@@ -90,9 +112,9 @@ class Clock:
         if days == 0:
             return f"{local:%H:%M:%S}"
         if days == 1:
-            return f"yesterday {local:%H:%M}"
-        year = "" if local.year == self.today.year else " %Y"
-        return f"{local.day} {local.strftime(f'%b{year} %H:%M')}"
+            return _("yesterday") + f" {local:%H:%M}"
+        year = "" if local.year == self.today.year else f" {local.year}"
+        return f"{short_day(local)}{year} {local:%H:%M}"
 
     def exact(self, moment: datetime) -> str:
         """ "14:31:07", under the head of its day."""
@@ -101,15 +123,22 @@ class Clock:
     def full(self, moment: datetime) -> str:
         """ "23 Nov 2026, 14:31"."""
         local = moment.astimezone(self.zone)
-        return f"{local.day} {local:%b %Y, %H:%M}"
+        return f"{short_day(local)} {local:%Y, %H:%M}"
 
     def day_name(self, day: date) -> str:
         """Head of a day's rows: "Today", "Yesterday", "Saturday, 21 November" (with the year if not this)."""
         days = (self.today - day).days
         if days in (0, 1):
-            return ("Today", "Yesterday")[days]
+            return (_("Today"), _("Yesterday"))[days]
         year = "" if day.year == self.today.year else f" {day.year}"
+        if current() == "de":
+            return f"{WEEKDAYS_DE[day.weekday()]}, {day.day}. {MONTHS_DE[day.month - 1]}{year}"
         return f"{day:%A}, {day.day} {day:%B}{year}"
+
+
+def short_day(day: date) -> str:
+    """ "21 Nov", in German "21. Nov."."""
+    return f"{day.day}. {SHORT_DE[day.month - 1]}" if current() == "de" else f"{day.day} {day:%b}"
 
 
 def pace_words(seconds: float) -> str:
@@ -120,7 +149,8 @@ def pace_words(seconds: float) -> str:
         return f"{int(seconds) // 60} min"
     if seconds < 86_400:
         return f"{int(seconds) // 3600} h"
-    return f"{int(seconds) // 86_400} d"
+    days = int(seconds) // 86_400
+    return ngettext("%(days)s d", "%(days)s d", days) % {"days": days}
 
 
 def iso(moment: datetime) -> str:

@@ -1,4 +1,4 @@
-"""The provider's values as people write them: countries, durations, kinds, numbers, money. Pure functions."""
+"""The provider's values as people write them in the current language: countries, durations, kinds, numbers, money."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from decimal import Decimal
 from functools import lru_cache
 
 import phonenumbers
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop, ngettext
 from phonenumbers import PhoneNumberFormat
 
 from .foreign_text import visible
+from .languages import current
 
 # ISO 3166 code by the provider's CamelCase name in lower case, for the flag.
 _COUNTRIES = """
@@ -29,7 +32,12 @@ unitedarabemirates:ae unitedkingdom:gb unitedstates:us unitedstatesofamerica:us 
 _ISO = dict(pair.split(":") for pair in _COUNTRIES.split())
 _REGIONS = frozenset(code.upper() for code in _ISO.values())
 _SMALL_WORDS = frozenset({"and", "of", "the"})
-_RENTAL_TYPES = {"activation": "Activation", "rentalservice": "Service rental", "rentalfull": "Full SIM"}
+_RENTAL_TYPES = {
+    "activation": gettext_noop("Activation"),
+    "rentalservice": gettext_noop("Service rental"),
+    "rentalfull": gettext_noop("Full SIM"),
+}
+_GERMAN_SIGNS = str.maketrans(",.", ".,")
 
 
 @lru_cache(maxsize=512)
@@ -80,14 +88,15 @@ def _parsed(number: str) -> phonenumbers.PhoneNumber | None:
 
 def rental_type_text(rental_type: str) -> str:
     """The kind of rental in words; an unknown one as it came."""
-    return _RENTAL_TYPES.get(rental_type.lower(), rental_type)
+    words = _RENTAL_TYPES.get(rental_type.lower())
+    return _(words) if words else rental_type
 
 
 def service_text(service: str, rental_type: str = "") -> str:
     """The service's name; a full rental has none and serves all."""
     if service.strip():
         return service
-    return "Every service" if rental_type.lower() in ("", "rentalfull") else rental_type_text(rental_type)
+    return _("Every service") if rental_type.lower() in ("", "rentalfull") else rental_type_text(rental_type)
 
 
 def duration_text(minutes: int | None) -> str:
@@ -96,7 +105,7 @@ def duration_text(minutes: int | None) -> str:
         return ""
     if minutes >= 1440 and minutes % 1440 == 0:
         days = minutes // 1440
-        return "1 day" if days == 1 else f"{days} days"
+        return ngettext("%(days)s day", "%(days)s days", days) % {"days": days}
     if minutes >= 60:
         hours, rest = divmod(minutes, 60)
         return f"{hours} h {rest} min" if rest else f"{hours} h"
@@ -104,23 +113,38 @@ def duration_text(minutes: int | None) -> str:
 
 
 def usd(amount: Decimal | None) -> str:
-    """ "$3,418.40"; an unknown amount is a dash."""
+    """ "$3,418.40", in German "3.418,40 $"; an unknown amount is a dash."""
     if amount is None:
         return "–"
+    if current() == "de":
+        return f"{amount:,.2f}\N{NO-BREAK SPACE}$".translate(_GERMAN_SIGNS)
     return f"-${-amount:,.2f}" if amount < 0 else f"${amount:,.2f}"
+
+
+def whole(count: int) -> str:
+    """ "1,234"; in German "1.234"."""
+    text = f"{count:,}"
+    return text.translate(_GERMAN_SIGNS) if current() == "de" else text
+
+
+def inline(label: str) -> str:
+    """A label within a sentence: small in English; German nouns keep their capital."""
+    return label if current() == "de" else label.lower()
 
 
 def left_text(left: timedelta) -> str:
     """Time left as the countdown shows it: "12:24", "3 h 12 min", "1 d 4 h", "23 d", "ended"."""
     seconds = int(left.total_seconds())
     if seconds <= 0:
-        return "ended"
+        return _("ended")
     if seconds < 3600:
         return f"{seconds // 60}:{seconds % 60:02d}"
     if seconds < 86_400:
         return f"{seconds // 3600} h {seconds % 3600 // 60} min"
     days, rest = divmod(seconds, 86_400)
-    return f"{days} d {rest // 3600} h" if days < 2 else f"{days} d"
+    if days < 2:
+        return _("%(days)s d %(hours)s h") % {"days": days, "hours": rest // 3600}
+    return ngettext("%(days)s d", "%(days)s d", days) % {"days": days}
 
 
 def code_halves(code: str) -> tuple[str, str]:

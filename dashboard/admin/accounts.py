@@ -10,6 +10,8 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_POST, require_safe
 
@@ -18,6 +20,7 @@ from ..dispatch import enqueue
 from ..live import topics
 from ..models import Account
 from ..models.accounts import default_base_url
+from ..sayings import said
 from ..sync.schedule import ensure_states, read_all_now
 from ..sync.single import check_base_url
 from ..views import asking
@@ -33,52 +36,52 @@ class AccountForm(forms.ModelForm):
 
     # Written out: for a column with a computed default Django would trust a hidden field to say what it was before.
     base_url = forms.CharField(
-        label="Base URL",
+        label=gettext_lazy("Base URL"),
         max_length=200,
         initial=default_base_url,
         widget=forms.TextInput(attrs={"class": "vTextField"}),
-        help_text="Where the API is. https, or http for a server of your own.",
+        help_text=gettext_lazy("Where the API is. https, or http for a server of your own."),
     )
     api_key = forms.CharField(
-        label="API key",
+        label=gettext_lazy("API key"),
         required=False,
         max_length=500,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password", "class": "vTextField"}),
-        error_messages={"max_length": "An API key has at most %(limit_value)d characters."},
+        error_messages={"max_length": gettext_lazy("An API key has at most %(limit_value)d characters.")},
     )
 
     class Meta:
         model = Account
         fields = ("name", "base_url", "enabled", *SPENDING, *KEEPING)
-        labels = {"enabled": "Switched on", "spending_stopped": "Stop spending"}
+        labels = {"enabled": gettext_lazy("Switched on"), "spending_stopped": gettext_lazy("Stop spending")}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         account = self.instance
         if not account.sealed_key:
-            self.fields["api_key"].help_text = "From your ANOSIM profile. It is stored encrypted and never shown."
+            self.fields["api_key"].help_text = _("From your ANOSIM profile. It is stored encrypted and never shown.")
             self.fields["api_key"].required = account.pk is None
         elif account.from_environment:
-            self.fields[
-                "api_key"
-            ].help_text = (
-                f"Set by ANOSIM_API_KEY ({_hint(account)}), which replaces what is typed here at the next start."
-            )
+            self.fields["api_key"].help_text = _(
+                "Set by ANOSIM_API_KEY (%(hint)s), which replaces what is typed here at the next start."
+            ) % {"hint": _hint(account)}
         else:
-            self.fields["api_key"].help_text = f"A key is set ({_hint(account)}). Leave empty to keep it."
+            self.fields["api_key"].help_text = _("A key is set (%(hint)s). Leave empty to keep it.") % {
+                "hint": _hint(account)
+            }
 
     @sensitive_variables("key")
     def clean_api_key(self) -> str:
         key: str = self.cleaned_data["api_key"]
         if not all("!" <= character <= "~" for character in key):
-            raise forms.ValidationError("A key has letters, digits and signs, but no spaces in it. Copy it again.")
+            raise forms.ValidationError(_("A key has letters, digits and signs, but no spaces in it. Copy it again."))
         return key
 
     def clean_base_url(self) -> str:
         try:
             return check_base_url(self.cleaned_data["base_url"])
         except ValueError as error:
-            raise forms.ValidationError(str(error)) from None
+            raise forms.ValidationError(said(str(error))) from None
 
     @sensitive_variables()
     def clean(self) -> dict[str, Any]:
@@ -87,7 +90,7 @@ class AccountForm(forms.ModelForm):
         url, key = cleaned.get("base_url"), cleaned.get("api_key")
         # Else whoever can edit an address could have the key sent to a server of theirs (reliability.md F29).
         if before and before[1] and url and not key and _server(url) != _server(before[0]):
-            self.add_error("api_key", "The base URL leads to another server: type the API key again for it.")
+            self.add_error("api_key", _("The base URL leads to another server: type the API key again for it."))
         return cleaned
 
 
@@ -105,40 +108,46 @@ class AccountAdmin(RecordsMemberships, admin.ModelAdmin):
             None,
             {
                 "fields": ("name", "enabled", "base_url", "api_key"),
-                "description": "An account is not deleted: its archive of SMS and bookings would go with it. "
-                "Pause it instead, by switching it off.",
+                "description": gettext_lazy(
+                    "An account is not deleted: its archive of SMS and bookings would go with it. "
+                    "Pause it instead, by switching it off."
+                ),
             },
         ),
         (
-            "Spending",
+            gettext_lazy("Spending"),
             {
                 "fields": SPENDING,
-                "description": "In USD; empty means no cap. The cap per day counts everybody's purchases from midnight "
-                "on, those too of which is not known yet whether they were made. A person can have a cap of their own "
-                "below. A balance under the mark of a low balance is shown as low on every page.",
+                "description": gettext_lazy(
+                    "In USD; empty means no cap. The cap per day counts everybody's purchases from midnight "
+                    "on, those too of which is not known yet whether they were made. A person can have a cap of their "
+                    "own below. A balance under the mark of a low balance is shown as low on every page."
+                ),
             },
         ),
         (
-            "Keeping SMS",
+            gettext_lazy("Keeping SMS"),
             {
                 "fields": KEEPING,
-                "description": "Empty: for ever. Text and code of older SMS are blanked once a day, for good; that an "
-                "SMS came, from whom and when, stays.",
+                "description": gettext_lazy(
+                    "Empty: for ever. Text and code of older SMS are blanked once a day, for good; that an "
+                    "SMS came, from whom and when, stays."
+                ),
             },
         ),
-        ("Read from ANOSIM", {"fields": ("balance", "balance_at", "created_at")}),
+        (gettext_lazy("Read from ANOSIM"), {"fields": ("balance", "balance_at", "created_at")}),
     )
 
-    @admin.display(description="Spending", ordering="spending_stopped")
+    @admin.display(description=gettext_lazy("Spending"), ordering="spending_stopped")
     def spending(self, account: Account) -> str:
         """In words: the mark for "no" is a red cross, and here "no" is how it should be."""
-        return "stopped" if account.spending_stopped else "allowed"
+        return _("stopped") if account.spending_stopped else _("allowed")
 
-    @admin.display(description="key")
+    @admin.display(description=gettext_lazy("key"))
     def hint(self, account: Account) -> str:
-        return _hint(account) if account.sealed_key else "none"
+        return _hint(account) if account.sealed_key else _("none")
 
-    @admin.display(description="balance")
+    @admin.display(description=gettext_lazy("balance"))
     def balance(self, account: Account) -> str:
         return wording.usd(account.balance_usd)
 
@@ -271,7 +280,7 @@ def _answer(account: Account) -> str:
 
 
 def _hint(account: Account) -> str:
-    return f"…{account.key_hint}" if account.key_hint else "too short to show its end"
+    return f"…{account.key_hint}" if account.key_hint else _("too short to show its end")
 
 
 def _server(url: str) -> tuple[str, str, int | None]:

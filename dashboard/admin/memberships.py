@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.db.models import DecimalField, Field, ForeignKey, QuerySet
 from django.forms.models import BaseInlineFormSet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from .. import audit
 from ..models import Membership
@@ -20,14 +21,14 @@ class MembershipForms(BaseInlineFormSet):
     def add_fields(self, form: Any, index: int | None) -> None:
         super().add_fields(form, index)
         if "DELETE" in form.fields:
-            form.fields["DELETE"].label = "Take it away"
+            form.fields["DELETE"].label = _("Take it away")
 
 
 class MembershipInline(admin.StackedInline):
     model = Membership
     formset = MembershipForms
     extra = 0
-    verbose_name_plural = "Memberships: who may do what in which account"
+    verbose_name_plural = _("Memberships: who may do what in which account")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Membership]:
         return super().get_queryset(request).select_related("user", "account")
@@ -56,7 +57,7 @@ class RecordsMemberships:
         if formset.model is not Membership:
             return
         changes = [("membership.given", member) for member in formset.new_objects]
-        changes += [("membership.changed", member) for member, _ in formset.changed_objects]
+        changes += [("membership.changed", member) for member, _fields in formset.changed_objects]
         changes += [("membership.taken", member) for member in formset.deleted_objects]
         # In the order of the accounts, as audit.py asks; listed under the person whom it is about.
         for action, member in sorted(changes, key=lambda change: change[1].account_id):

@@ -13,6 +13,7 @@ from django.contrib.auth.hashers import is_password_usable
 from django.contrib.auth.models import Group
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_lazy as _
 
 from .. import audit
 from ..local_time import zone_named
@@ -32,7 +33,7 @@ class PasswordLine(ReadOnlyPasswordHashWidget):
 
     def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
         usable = bool(value) and is_password_usable(value)
-        return {**super().get_context(name, value, attrs), "summary": [{"label": "Set" if usable else "Not set"}]}
+        return {**super().get_context(name, value, attrs), "summary": [{"label": _("Set") if usable else _("Not set")}]}
 
 
 class PersonForm(UserChangeForm):
@@ -43,14 +44,14 @@ class PersonForm(UserChangeForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["password"].widget = PasswordLine()
-        self.fields["is_active"].help_text = "May sign in. Switched off, a person is out at once."
-        self.fields["is_superuser"].label = "Admin"
-        self.fields["is_superuser"].help_text = "Keeps people, accounts and keys, and sees every account."
+        self.fields["is_active"].help_text = _("May sign in. Switched off, a person is out at once.")
+        self.fields["is_superuser"].label = _("Admin")
+        self.fields["is_superuser"].help_text = _("Keeps people, accounts and keys, and sees every account.")
 
     def clean_time_zone(self) -> str:
         name: str = self.cleaned_data["time_zone"]
         if name and zone_named(name) is None:
-            raise forms.ValidationError("There is no such time zone. An example: Europe/Berlin.")
+            raise forms.ValidationError(_("There is no such time zone. An example: Europe/Berlin."))
         return name
 
     def clean(self) -> dict[str, Any]:
@@ -59,9 +60,9 @@ class PersonForm(UserChangeForm):
         was = self.instance.pk and User.objects.filter(pk=self.instance.pk, is_active=True, is_superuser=True).exists()
         if was and not stays:
             if self.instance.pk == self.editor.pk:
-                raise forms.ValidationError("You cannot take the admin's rights from yourself. Another admin can.")
+                raise forms.ValidationError(_("You cannot take the admin's rights from yourself. Another admin can."))
             if not User.objects.filter(is_active=True, is_superuser=True).exclude(pk=self.instance.pk).exists():
-                raise forms.ValidationError("There must be at least one active admin.")
+                raise forms.ValidationError(_("There must be at least one active admin."))
         return cleaned
 
 
@@ -78,15 +79,15 @@ class PersonAdmin(RecordsMemberships, UserAdmin):
     filter_horizontal = ()
     fieldsets = (
         (None, {"fields": ("username", "password")}),
-        ("Person", {"fields": ("first_name", "last_name", "email", "time_zone", "theme")}),
+        (_("Person"), {"fields": ("first_name", "last_name", "email", "time_zone", "language", "theme")}),
         (
-            "Access",
+            _("Access"),
             {
                 "fields": ("is_active", "is_superuser"),
-                "description": "People are not deleted: what they did stays on record. Switch them off instead.",
+                "description": _("People are not deleted: what they did stays on record. Switch them off instead."),
             },
         ),
-        ("Dates", {"fields": ("last_login", "date_joined")}),
+        (_("Dates"), {"fields": ("last_login", "date_joined")}),
     )
     add_fieldsets = ((None, {"classes": ("wide",), "fields": ("username", "password1", "password2", "is_superuser")}),)
 

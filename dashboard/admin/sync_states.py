@@ -4,6 +4,8 @@ from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from anosim_dashboard import shared_clock
 
@@ -23,7 +25,7 @@ class SyncStateAdmin(ReadOnlyAdmin):
     exclude = ("body_digest",)
     actions = ("sync_now",)
 
-    @admin.action(description="Read the chosen kinds now")
+    @admin.action(description=gettext_lazy("Read the chosen kinds now"))
     def sync_now(self, request: HttpRequest, queryset: QuerySet[SyncState]) -> None:
         chosen = queryset.filter(account__enabled=True)
         kinds: dict[int, list[str]] = {}
@@ -37,6 +39,6 @@ class SyncStateAdmin(ReadOnlyAdmin):
                 topics.touch(account.pk, topics.SYNC)
         count = sum(map(len, kinds.values()))
         if count:
-            self.message_user(request, f"{count} being read now.", messages.SUCCESS)
+            self.message_user(request, _("%(count)s being read now.") % {"count": count}, messages.SUCCESS)
         else:
-            self.message_user(request, "Nothing was read: the accounts are paused.", messages.WARNING)
+            self.message_user(request, _("Nothing was read: the accounts are paused."), messages.WARNING)

@@ -5,18 +5,23 @@ from __future__ import annotations
 import ipaddress
 import logging
 from contextlib import nullcontext
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.mail import send_mail
 from django.core.validators import validate_email
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from anosim_dashboard import shared_clock
 
 from ..encryption import CannotUnseal
+from ..languages import current, of_person
+from ..local_time import short_day
 from ..models import AlertChannel, AlertNotice
+from ..sayings import said
 from .reach import is_outside, outside_only
 
 # A message that takes longer is taken to have failed.
@@ -27,7 +32,10 @@ LOCAL = frozenset(
 )
 NO_ADDRESS = "Write a mail address, or an Apprise address such as mailtos://user:password@mail.example.org."
 PRIVATE = "This leads into a private network. ALERTS_TO_PRIVATE_NETWORKS=1 would allow it."
-SUBJECT = {AlertNotice.What.OPENED: "ANOSIM dashboard", AlertNotice.What.RESOLVED: "ANOSIM dashboard: over"}
+SUBJECT = {
+    AlertNotice.What.OPENED: gettext_noop("ANOSIM dashboard"),
+    AlertNotice.What.RESOLVED: gettext_noop("ANOSIM dashboard: over"),
+}
 
 logger = logging.getLogger(__name__)
 
@@ -98,10 +106,12 @@ def send(notice_id: int) -> str:
     if not _still_concerned(notice):
         AlertNotice.objects.filter(pk=notice.pk).update(next_try_at=None)
         return "not concerned any more"
-    words = notice.alert.words
-    if notice.what == AlertNotice.What.RESOLVED:
-        words = f"Over since {notice.alert.resolved_at:%d %b %H:%M} UTC. It was: {words}"
-    trouble = deliver(notice.channel, SUBJECT[AlertNotice.What(notice.what)], words)
+    with of_person(notice.channel.user):
+        title, words = _(SUBJECT[AlertNotice.What(notice.what)]), said(notice.alert.words)
+        if notice.what == AlertNotice.What.RESOLVED and notice.alert.resolved_at:
+            over = {"time": _time(notice.alert.resolved_at), "words": words}
+            words = _("Over since %(time)s UTC. It was: %(words)s") % over
+    trouble = deliver(notice.channel, title, words)
     now = shared_clock.now()
     if not trouble:
         AlertNotice.objects.filter(pk=notice.pk).update(sent_at=now, next_try_at=None)
@@ -150,10 +160,18 @@ def _notify(address: str, title: str, body: str) -> tuple[bool, str]:
 
 def test(channel_id: int) -> str:
     """Send a first message to a channel that a person has just set up, or asks about; how it went, in a word."""
-    channel = AlertChannel.objects.filter(pk=channel_id).first()
+    channel = AlertChannel.objects.select_related("user").filter(pk=channel_id).first()
     if channel is None:
         return "gone"
-    return deliver(channel, "ANOSIM dashboard", "This is a test: alerts come here from now on.") or "sent"
+    with of_person(channel.user):
+        title, words = _(SUBJECT[AlertNotice.What.OPENED]), _("This is a test: alerts come here from now on.")
+    return deliver(channel, title, words) or "sent"
+
+
+def _time(moment: datetime) -> str:
+    """In UTC: "21 Nov 14:31", with two digits for the day in English."""
+    moment = moment.astimezone(UTC)
+    return f"{moment:%d %b %H:%M}" if current() != "de" else f"{short_day(moment)} {moment:%H:%M}"
 
 
 def _still_concerned(notice: AlertNotice) -> bool:

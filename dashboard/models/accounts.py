@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from anosim_dashboard import redaction
 
@@ -42,7 +43,9 @@ class Account(models.Model):
     sealed_key = models.TextField(blank=True, default="", editable=False)
     key_hint = models.CharField(max_length=4, blank=True, editable=False)
     base_url = models.CharField(max_length=200, default=default_base_url)
-    enabled = models.BooleanField(default=True, help_text="Off: paused. Nothing is read from ANOSIM, nothing is lost.")
+    enabled = models.BooleanField(
+        default=True, help_text=_("Off: paused. Nothing is read from ANOSIM, nothing is lost.")
+    )
     # The built-in sandbox's account; the account that ANOSIM_API_KEY keeps.
     is_demo = models.BooleanField(default=False, editable=False)
     from_environment = models.BooleanField(default=False, editable=False)
@@ -58,14 +61,14 @@ class Account(models.Model):
     breaker_failures = models.PositiveIntegerField(default=0, editable=False)
     breaker_until = models.DateTimeField(null=True, blank=True, editable=False)
     # What may be spent: nothing above the caps (USD; empty: no cap), nothing at all while it is stopped.
-    spending_stopped = models.BooleanField(default=False, help_text="On: nothing is bought, whoever asks.")
-    order_cap_usd = models.DecimalField("cap per purchase", max_digits=10, decimal_places=2, null=True, blank=True)
-    daily_cap_usd = models.DecimalField("cap per day", max_digits=10, decimal_places=2, null=True, blank=True)
+    spending_stopped = models.BooleanField(default=False, help_text=_("On: nothing is bought, whoever asks."))
+    order_cap_usd = models.DecimalField(_("cap per purchase"), max_digits=10, decimal_places=2, null=True, blank=True)
+    daily_cap_usd = models.DecimalField(_("cap per day"), max_digits=10, decimal_places=2, null=True, blank=True)
     # Below this the balance is marked as low wherever it is shown (empty: never).
-    low_balance_usd = models.DecimalField("low balance", max_digits=10, decimal_places=2, null=True, blank=True)
+    low_balance_usd = models.DecimalField(_("low balance"), max_digits=10, decimal_places=2, null=True, blank=True)
     # How long the text of an SMS is kept (empty: for ever), and when the daily task looks next.
     sms_kept_days = models.PositiveSmallIntegerField(
-        "keep SMS texts for (days)", null=True, blank=True, validators=[MinValueValidator(1)]
+        _("keep SMS texts for (days)"), null=True, blank=True, validators=[MinValueValidator(1)]
     )
     retention_due_at = models.DateTimeField(null=True, editable=False)
     # What needs a hand, as alerts.keeping left it: [{"kind": …, "words": …}], and when it looked last.
@@ -126,14 +129,14 @@ class Membership(models.Model):
     """What a person may do in an account. Admins (`is_superuser`) need none."""
 
     class Role(models.TextChoices):
-        VIEWER = "viewer", "Viewer"
-        OPERATOR = "operator", "Operator"
-        MANAGER = "manager", "Manager"
+        VIEWER = "viewer", _("Viewer")
+        OPERATOR = "operator", _("Operator")
+        MANAGER = "manager", _("Manager")
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="memberships")
     account = models.ForeignKey(Account, models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=10, choices=Role.choices, default=Role.VIEWER)
-    daily_cap_usd = models.DecimalField("cap per day", max_digits=10, decimal_places=2, null=True, blank=True)
+    daily_cap_usd = models.DecimalField(_("cap per day"), max_digits=10, decimal_places=2, null=True, blank=True)
 
     class Meta:
         constraints = [

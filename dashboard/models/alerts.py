@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from .. import encryption
 from .accounts import Account
@@ -23,12 +24,12 @@ class Alert(models.Model):
     one account at the same time: the purchase, the gap."""
 
     class Kind(models.TextChoices):
-        LOW_BALANCE = "low_balance", "Low balance"
-        UNKNOWN_PURCHASE = "unknown_purchase", "Purchase not known"
-        KEY_REFUSED = "key_refused", "Key refused"
-        SYNC_STALE = "sync_stale", "Not current"
-        SMS_LOST = "sms_lost", "SMS lost"
-        RENEWAL_SHORT = "renewal_short", "Renewal not covered"
+        LOW_BALANCE = "low_balance", _("Low balance")
+        UNKNOWN_PURCHASE = "unknown_purchase", _("Purchase not known")
+        KEY_REFUSED = "key_refused", _("Key refused")
+        SYNC_STALE = "sync_stale", _("Not current")
+        SMS_LOST = "sms_lost", _("SMS lost")
+        RENEWAL_SHORT = "renewal_short", _("Renewal not covered")
 
     account = models.ForeignKey(Account, models.CASCADE, related_name="alerts", db_index=False)
     kind = models.CharField(max_length=20, choices=Kind.choices)

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db import models, transaction
 from django.db.models import Max, Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from .. import audit_chain, audit_text
 from ..encryption import CannotUnseal
@@ -66,23 +67,23 @@ class AuditEvent(models.Model):
     class Role(models.TextChoices):
         """As what somebody did it. The person's role in the account, or an actor who is no person."""
 
-        ADMIN = "admin", "Admin"
-        MANAGER = "manager", "Manager"
-        OPERATOR = "operator", "Operator"
-        VIEWER = "viewer", "Viewer"
+        ADMIN = "admin", _("Admin")
+        MANAGER = "manager", _("Manager")
+        OPERATOR = "operator", _("Operator")
+        VIEWER = "viewer", _("Viewer")
         MEMBER = "", "–"
-        VISITOR = "visitor", "Not signed in"
-        MACHINE = "machine", "By itself"
-        CONSOLE = "console", "Command line"
+        VISITOR = "visitor", _("Not signed in")
+        MACHINE = "machine", _("By itself")
+        CONSOLE = "console", _("Command line")
 
     class Kind(models.TextChoices):
-        PURCHASES = "purchases", "Purchases"
-        BOOKINGS = "bookings", "Bookings"
-        PEOPLE = "people", "People and keys"
-        SIGN_IN = "sign-in", "Sign-in"
-        EXPORTS = "exports", "Exports"
-        DENIED = "denied", "Denied access"
-        OTHER = "other", "Everything else"
+        PURCHASES = "purchases", _("Purchases")
+        BOOKINGS = "bookings", _("Bookings")
+        PEOPLE = "people", _("People and keys")
+        SIGN_IN = "sign-in", _("Sign-in")
+        EXPORTS = "exports", _("Exports")
+        DENIED = "denied", _("Denied access")
+        OTHER = "other", _("Everything else")
 
     chain = models.BigIntegerField(editable=False)
     seq = models.BigIntegerField(editable=False)

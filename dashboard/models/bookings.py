@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from .accounts import Account
 from .orders import Order
@@ -98,7 +99,7 @@ class Booking(models.Model):
     duration_minutes = models.PositiveIntegerField(null=True)
     price_usd = models.DecimalField(max_digits=12, decimal_places=2, null=True)
     state = models.CharField(max_length=40, blank=True)
-    extends = models.BigIntegerField(null=True, help_text="Remote id of the booking that this one extends.")
+    extends = models.BigIntegerField(null=True, help_text=_("Remote id of the booking that this one extends."))
     auto_renewal = models.BooleanField(null=True)
     # What we set last; where `auto_renewal` differs, it was changed elsewhere.
     auto_renewal_set = models.BooleanField(null=True)
@@ -113,7 +114,7 @@ class Booking(models.Model):
     first_seen_at = models.DateTimeField(default=timezone.now)
     # Ours, not the provider's: what it is for, and who looks after it.
     note = models.CharField(max_length=200, blank=True)
-    labels = models.CharField(max_length=200, blank=True, help_text="Words with commas between them.")
+    labels = models.CharField(max_length=200, blank=True, help_text=_("Words with commas between them."))
     note_search = SearchField("note", longest=400)
     assignee = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="assigned_bookings"

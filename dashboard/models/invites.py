@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from .accounts import Account, Membership
 from .users import User
@@ -38,8 +39,8 @@ class Invite(models.Model):
     token_hash = models.CharField(max_length=64, unique=True, editable=False)
     invited_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="invites")
     account = models.ForeignKey(Account, models.CASCADE, null=True, related_name="invites")
-    role = models.CharField(max_length=10, choices=[*Membership.Role.choices, (ADMIN, "Admin")])
-    daily_cap_usd = models.DecimalField("cap per day", max_digits=10, decimal_places=2, null=True, blank=True)
+    role = models.CharField(max_length=10, choices=[*Membership.Role.choices, (ADMIN, _("Admin"))])
+    daily_cap_usd = models.DecimalField(_("cap per day"), max_digits=10, decimal_places=2, null=True, blank=True)
     # For whom, in the words of who invites: tells open invites apart.
     label = models.CharField(max_length=80, blank=True)
     created_at = models.DateTimeField(default=timezone.now)

@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Q, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from .accounts import Account
 from .bookings import Booking
@@ -44,20 +45,20 @@ class Purchase(models.Model):
     """
 
     class Kind(models.TextChoices):
-        ORDER = "order", "Order"
-        EXTEND = "extend", "Extension"
-        REUSE = "reuse", "Reuse"
+        ORDER = "order", _("Order")
+        EXTEND = "extend", _("Extension")
+        REUSE = "reuse", _("Reuse")
 
     class Status(models.TextChoices):
-        QUEUED = "queued", "Queued"
-        PREPARING = "preparing", "Preparing"
-        SENDING = "sending", "Sending"
-        CONFIRMED = "confirmed", "Bought"
-        REJECTED = "rejected", "Refused"
-        UNKNOWN = "unknown", "Not known yet"
-        ABSENT = "absent", "Not bought"
-        NEEDS_REVIEW = "needs_review", "A manager decides"
-        CANCELLED = "cancelled", "Cancelled"
+        QUEUED = "queued", _("Queued")
+        PREPARING = "preparing", _("Preparing")
+        SENDING = "sending", _("Sending")
+        CONFIRMED = "confirmed", _("Bought")
+        REJECTED = "rejected", _("Refused")
+        UNKNOWN = "unknown", _("Not known yet")
+        ABSENT = "absent", _("Not bought")
+        NEEDS_REVIEW = "needs_review", _("A manager decides")
+        CANCELLED = "cancelled", _("Cancelled")
 
     IN_FLIGHT = ("preparing", "sending")
     UNSETTLED = ("unknown", "needs_review")
@@ -78,10 +79,10 @@ class Purchase(models.Model):
     # What the call could be confused with at the provider: "product 12", "booking 55" (remote ids).
     target = models.CharField(max_length=40)
     amount = models.PositiveSmallIntegerField(default=1)
-    provider_id = models.BigIntegerField(default=0, help_text="Provider of the numbers at ANOSIM; 0 is any.")
+    provider_id = models.BigIntegerField(default=0, help_text=_("Provider of the numbers at ANOSIM; 0 is any."))
     provider_name = models.CharField(max_length=80, blank=True)
-    minutes = models.PositiveIntegerField(null=True, help_text="Length of an extension.")
-    price_usd = models.DecimalField(max_digits=12, decimal_places=2, help_text="Total that the person confirmed.")
+    minutes = models.PositiveIntegerField(null=True, help_text=_("Length of an extension."))
+    price_usd = models.DecimalField(max_digits=12, decimal_places=2, help_text=_("Total that the person confirmed."))
     charged_usd = models.DecimalField(max_digits=12, decimal_places=2, null=True)
     note = models.CharField(max_length=200, blank=True)
     order = models.ForeignKey(Order, models.SET_NULL, null=True, related_name="purchases")
@@ -173,16 +174,16 @@ class BookingChange(models.Model):
     """
 
     class Kind(models.TextChoices):
-        CANCEL = "cancel", "Cancel"
-        RENEWAL_ON = "renewal_on", "Auto-renewal on"
-        RENEWAL_OFF = "renewal_off", "Auto-renewal off"
+        CANCEL = "cancel", _("Cancel")
+        RENEWAL_ON = "renewal_on", _("Auto-renewal on")
+        RENEWAL_OFF = "renewal_off", _("Auto-renewal off")
 
     class Status(models.TextChoices):
-        QUEUED = "queued", "Queued"
-        SENDING = "sending", "Sending"
-        DONE = "done", "Done"
-        REFUSED = "refused", "Refused"
-        UNKNOWN = "unknown", "Not known"
+        QUEUED = "queued", _("Queued")
+        SENDING = "sending", _("Sending")
+        DONE = "done", _("Done")
+        REFUSED = "refused", _("Refused")
+        UNKNOWN = "unknown", _("Not known")
 
     account = models.ForeignKey(Account, models.CASCADE, related_name="booking_changes")
     booking = models.ForeignKey(Booking, models.CASCADE, null=True, related_name="changes")

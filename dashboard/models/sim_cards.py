@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from .accounts import Account
 from .visibility import AccountQuerySet
@@ -23,7 +24,7 @@ class SimCard(models.Model):
     objects = AccountQuerySet["SimCard"].as_manager()
 
     class Meta:
-        verbose_name = "SIM card"
+        verbose_name = _("SIM card")
         constraints = [
             # The list has no ids: a card is its number and what it is used for. Serves the list by number too.
             models.UniqueConstraint(fields=["account", "number", "rental_type", "service"], name="sim_card_once"),

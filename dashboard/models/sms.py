@@ -8,6 +8,7 @@ from django.db import connections, models
 from django.db.models import F, Q, Value
 from django.db.models.functions import StrIndex, Substr
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from ..search_form import FIELD_END, SHORTEST, wanted, words_of
 from . import search, search_fts
@@ -169,8 +170,8 @@ class SmsGap(models.Model):
     """A span in which the window of 100 may have let messages pass. Filled by the bookings' own lists, or shown."""
 
     account = models.ForeignKey(Account, models.CASCADE, related_name="sms_gaps", db_index=False)
-    from_at = models.DateTimeField(null=True, help_text="Newest message known before; empty at the first read.")
-    to_at = models.DateTimeField(help_text="Oldest message of the window that showed the gap.")
+    from_at = models.DateTimeField(null=True, help_text=_("Newest message known before; empty at the first read."))
+    to_at = models.DateTimeField(help_text=_("Oldest message of the window that showed the gap."))
     found_at = models.DateTimeField(default=timezone.now)
     closed_at = models.DateTimeField(null=True)
     # A booking whose own list was full as well: what lay before it cannot be had any more.
@@ -179,7 +180,7 @@ class SmsGap(models.Model):
     objects = SmsGapQuerySet.as_manager()
 
     class Meta:
-        verbose_name = "SMS gap"
+        verbose_name = _("SMS gap")
         indexes = [
             models.Index(fields=["account", "found_at"], name="gap_open", condition=models.Q(closed_at__isnull=True)),
             models.Index(fields=["account", "found_at"], name="gap_lost", condition=models.Q(lost=True)),

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from anosim_dashboard import shared_clock
 
@@ -48,15 +49,15 @@ class SyncState(models.Model):
     """
 
     class Kind(models.TextChoices):
-        BALANCE = "balance", "Balance"
-        COUNTRIES = "countries", "Countries"
-        PRODUCTS = "products", "Products"
-        ORDERS = "orders", "Orders"
-        BOOKINGS = "bookings", "Bookings"
-        CURRENT = "current_bookings", "Running bookings"
+        BALANCE = "balance", _("Balance")
+        COUNTRIES = "countries", _("Countries")
+        PRODUCTS = "products", _("Products")
+        ORDERS = "orders", _("Orders")
+        BOOKINGS = "bookings", _("Bookings")
+        CURRENT = "current_bookings", _("Running bookings")
         SMS = "sms", "SMS"
-        BOOKING_SMS = "booking_sms", "SMS of single bookings"
-        SIM_CARDS = "sim_cards", "SIM cards"
+        BOOKING_SMS = "booking_sms", _("SMS of single bookings")
+        SIM_CARDS = "sim_cards", _("SIM cards")
 
     account = models.ForeignKey(Account, models.CASCADE, related_name="sync_states", db_index=False)
     kind = models.CharField(max_length=20, choices=Kind.choices)
@@ -71,7 +72,7 @@ class SyncState(models.Model):
     # Newest message of the last list of all SMS: what the next list has to reach back to (reliability.md 4.6).
     window_newest_at = models.DateTimeField(null=True)
     body_digest = models.CharField(max_length=64, blank=True)
-    unreadable = models.PositiveIntegerField(default=0, help_text="Rows of the last answer that could not be read.")
+    unreadable = models.PositiveIntegerField(default=0, help_text=_("Rows of the last answer that could not be read."))
     failures = models.PositiveIntegerField(default=0)
     error_kind = models.CharField(max_length=20, blank=True)
     error = models.CharField(max_length=400, blank=True)

@@ -5,30 +5,38 @@ from typing import Any
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 
 class User(AbstractUser):
     """A person. What they may do is said by their memberships; `is_superuser` is the admin."""
 
     class Theme(models.TextChoices):
-        SYSTEM = "", "As the system"
-        LIGHT = "light", "Light"
-        DARK = "dark", "Dark"
+        SYSTEM = "", _("As the system")
+        LIGHT = "light", _("Light")
+        DARK = "dark", _("Dark")
+
+    class Language(models.TextChoices):
+        BROWSER = "", _("As this browser has it")
+        ENGLISH = "en", "English"
+        GERMAN = "de", "Deutsch"
 
     class NotifyAbout(models.TextChoices):
         """Whose SMS the person is told of by title, sound and notification."""
 
-        MINE = "mine", "My bookings"
-        ALL = "all", "All bookings"
-        NONE = "none", "Nothing"
+        MINE = "mine", pgettext_lazy("told of", "My bookings")
+        ALL = "all", pgettext_lazy("told of", "All bookings")
+        NONE = "none", pgettext_lazy("told of", "Nothing")
 
     theme = models.CharField(max_length=5, choices=Theme.choices, default=Theme.SYSTEM, blank=True)
-    time_zone = models.CharField(max_length=64, blank=True, help_text="Empty: the time zone of the browser.")
+    time_zone = models.CharField(max_length=64, blank=True, help_text=_("Empty: the time zone of the browser."))
+    language = models.CharField(max_length=5, choices=Language.choices, default=Language.BROWSER, blank=True)
     notify_about = models.CharField(max_length=4, choices=NotifyAbout.choices, default=NotifyAbout.MINE)
 
     class Meta:
-        verbose_name = "person"
-        verbose_name_plural = "people"
+        verbose_name = _("person")
+        verbose_name_plural = _("people")
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         super().save(*args, **kwargs)

@@ -21,6 +21,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from .. import encryption
 from ..client_address import address_of
@@ -34,20 +36,20 @@ NO_ADDRESS = "0.0.0.0"  # noqa: S104 (stored for a connection without an address
 
 # What allauth's notices are called here; one that is not in this list is not shown.
 NOTICES = {
-    "account/messages/password_changed.txt": "Your password is changed. Your other sessions have ended.",
-    "mfa/messages/totp_activated.txt": "Your authenticator app is set up.",
-    "mfa/messages/totp_deactivated.txt": "Your authenticator app is removed.",
-    "mfa/messages/webauthn_added.txt": "Your security key is added.",
-    "mfa/messages/webauthn_removed.txt": "Your security key is removed.",
+    "account/messages/password_changed.txt": _("Your password is changed. Your other sessions have ended."),
+    "mfa/messages/totp_activated.txt": _("Your authenticator app is set up."),
+    "mfa/messages/totp_deactivated.txt": _("Your authenticator app is removed."),
+    "mfa/messages/webauthn_added.txt": _("Your security key is added."),
+    "mfa/messages/webauthn_removed.txt": _("Your security key is removed."),
 }
 
 
 class AccountAdapter(DefaultAccountAdapter):
     error_messages = DefaultAccountAdapter.error_messages | {
-        "username_password_mismatch": "The user name or the password is wrong.",
-        "incorrect_password": "That is not your password.",
-        "enter_current_password": "That is not your password.",
-        "invalid_password_reset": "This link was used already or is too old. Ask for a new one.",
+        "username_password_mismatch": _("The user name or the password is wrong."),
+        "incorrect_password": _("That is not your password."),
+        "enter_current_password": _("That is not your password."),
+        "invalid_password_reset": _("This link was used already or is too old. Ask for a new one."),
     }
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
@@ -134,8 +136,8 @@ class SecondFactorAdapter(DefaultMFAAdapter):
     """Secrets are sealed by the field keys and bound to their person (encryption.py)."""
 
     error_messages = DefaultMFAAdapter.error_messages | {
-        "incorrect_code": "That code is not right. Codes change every half minute; type the newest one.",
-        "cannot_delete_authenticator": "You need a second factor. Add another one first, then remove this one.",
+        "incorrect_code": _("That code is not right. Codes change every half minute; type the newest one."),
+        "cannot_delete_authenticator": _("You need a second factor. Add another one first, then remove this one."),
     }
 
     def encrypt(self, text: str) -> str:
@@ -152,7 +154,7 @@ class SecondFactorAdapter(DefaultMFAAdapter):
 
     def generate_authenticator_name(self, user: Any, type: Authenticator.Type) -> str:  # noqa: A002 (allauth's name)
         count = Authenticator.objects.filter(user=user, type=type).count()
-        return f"Security key {count + 1}" if count else "Security key"
+        return gettext("Security key") + (f" {count + 1}" if count else "")
 
     def send_notification_mail(self, *args: Any, **kwargs: Any) -> None:
         """The record of deeds tells of it."""

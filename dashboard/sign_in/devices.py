@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from django.utils.translation import gettext as _
+
 # The first that fits: browsers name others that they are compatible with.
 BROWSERS = (
     (r"Edg(?:e|A|iOS)?/", "Edge"),
@@ -26,9 +28,9 @@ SYSTEMS = (
 
 
 def device_words(user_agent: str) -> str:
-    """ "Firefox on Windows", "A program", "Unknown device"."""
+    """ "Firefox on Windows", "A program", _("Unknown device")."""
     browser = next((name for pattern, name in BROWSERS if re.search(pattern, user_agent)), "")
     system = next((name for pattern, name in SYSTEMS if re.search(pattern, user_agent)), "")
     if browser and system:
-        return f"{browser} on {system}"
-    return browser or system or "Unknown device"
+        return _("%(browser)s on %(system)s") % {"browser": browser, "system": system}
+    return browser or system or _("Unknown device")

@@ -17,6 +17,7 @@ from allauth.mfa.webauthn.forms import AddWebAuthnForm, EditWebAuthnForm
 from django import forms
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
 
 from ..encryption import CannotUnseal, seal, unseal
 from . import recording, second_factor
@@ -71,7 +72,7 @@ class _CodeLimits:
             found = second_factor.check_code(self.user, code)
         except CannotUnseal:
             raise ValidationError(
-                "The second factor cannot be read: FIELD_KEYS was changed. Tell your admin."
+                _("The second factor cannot be read: FIELD_KEYS was changed. Tell your admin.")
             ) from None
         if found is None:
             recording.note(context.request, "sign_in.failed", self.user, {"by": "code"})

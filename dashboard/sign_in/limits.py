@@ -27,6 +27,8 @@ from django.db.models import F
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from ..client_address import address_of, network_of
 from ..models import GuessCount, KnownPlace, User
@@ -48,7 +50,7 @@ class Refused(Exception):
         self.seconds = max(1, round(wait.total_seconds()))
         # Whether this wait had not been told of yet.
         self.first = first
-        super().__init__(f"Too many wrong tries. Wait {_words(self.seconds)}, then try again.")
+        super().__init__(_("Too many wrong tries. Wait %(time)s, then try again.") % {"time": _words(self.seconds)})
 
 
 @dataclass
@@ -164,5 +166,5 @@ def _locked(keys: dict[str, int]) -> list[GuessCount]:
 
 def _words(seconds: int) -> str:
     if seconds < 100:
-        return f"{seconds} second{'' if seconds == 1 else 's'}"
+        return ngettext("%(count)s second", "%(count)s seconds", seconds) % {"count": seconds}
     return f"{(seconds + 59) // 60} minutes"

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from django.utils.translation import gettext as _
+
 from anosim_dashboard import shared_clock
 
 from ..models import Account, SyncState
+from ..sayings import said
 
 # A kind is stale when it was not read for three of its paces and this grace: one fault and its retry are no news.
 GRACE = timedelta(seconds=20)
+KINDS = dict(SyncState.Kind.choices)
 # All that a sentence is made of: every page asks for it.
 _SAID = ("account", "kind", "last_success_at", "pace_seconds", "error", "error_since")
 
@@ -38,17 +42,24 @@ def stale_sentences(accounts: Iterable[Account], now: datetime | None = None) ->
     return [sentence for sentence in sentences if sentence]
 
 
+def _kind(state: SyncState) -> str:
+    """What the kind is called; Django's own way looks up the names of all of them each time."""
+    return str(KINDS[state.kind])
+
+
 def _sentence(account: Account, states: list[SyncState], now: datetime) -> str:
     if not account.enabled:
-        return f"{account.name} is paused: nothing is read from ANOSIM."
+        return _("%(account)s is paused: nothing is read from ANOSIM.") % {"account": account.name}
     if account.key_ok is False:
-        return f"{account.name}: {account.key_verdict}"
+        return f"{account.name}: {said(account.key_verdict)}"
     failing = [state for state in states if state.error and (is_stale(state, now) or state.last_success_at is None)]
     if failing:
         worst = min(failing, key=lambda state: state.error_since or now)
-        return f"{account.name}: {worst.get_kind_display()} are not current. {worst.error}"
+        names = {"account": account.name, "kind": _kind(worst)}
+        return _("%(account)s: %(kind)s are not current.") % names + f" {said(worst.error)}"
     stale = [state for state in states if is_stale(state, now)]
     if stale:
-        names = ", ".join(state.get_kind_display() for state in stale)
-        return f"{account.name}: no answer from our own worker. Not current: {names}."
+        kinds = ", ".join(_kind(state) for state in stale)
+        words = _("%(account)s: no answer from our own worker. Not current: %(kinds)s.")
+        return words % {"account": account.name, "kinds": kinds}
     return ""

@@ -7,6 +7,8 @@ from datetime import datetime
 from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from ..local_time import Clock, iso, pace_words
 
@@ -30,10 +32,20 @@ def stamp(moment: datetime | None, form: str = "relative") -> SafeString | str:
     )
 
 
+# What lists count, in the plural.
+NOUNS = {
+    gettext_noop("event"): gettext_noop("events"),
+    gettext_noop("order"): gettext_noop("orders"),
+    gettext_noop("product"): gettext_noop("products"),
+    gettext_noop("purchase"): gettext_noop("purchases"),
+    gettext_noop("SIM card"): gettext_noop("SIM cards"),
+}
+
+
 @register.filter
 def counted(count: str, noun: str) -> str:
     """ "1" and "product" -> "1 product"; any other count gets the plural."""
-    return f"{count} {noun}" if count == "1" else f"{count} {noun}s"
+    return f"{count} {_(noun if count == '1' else NOUNS[noun])}"
 
 
 @register.filter

@@ -16,6 +16,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.cache import patch_vary_headers
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from .. import audit, tasks
@@ -32,7 +33,6 @@ from .parameters import money_of, whole_of
 
 asking_and_acting = require_http_methods(["GET", "HEAD", "POST"])
 Kind = BookingChange.Kind
-AWAY = " The queue does not answer at the moment: it is done as soon as the workers are back."
 
 
 @asking_and_acting
@@ -77,7 +77,9 @@ def renewal_of_all(request: HttpRequest, pk: int) -> HttpResponse:
     account = account_for(request, pk)
     if request.method != "POST" or (kind := _renewal_kind(request)) is None:
         return _ask_renewal_of_all(request, account)
-    return _change(request, account, kind, None, lambda request, _, error: _ask_renewal_of_all(request, account, error))
+    return _change(
+        request, account, kind, None, lambda request, booking, error: _ask_renewal_of_all(request, account, error)
+    )
 
 
 @require_safe
@@ -134,11 +136,21 @@ def _change(
         return ask(request, booking, declined.text)
     queued = enqueue(tasks.change_booking, change.pk)
     back = reverse("booking", args=[booking.pk]) if booking else reverse("bookings")
-    words = f"{number_text(booking.number) or 'The booking'} is being cancelled." if booking else ""
+    words = (
+        _("%(number)s is being cancelled.") % {"number": number_text(booking.number) or _("The booking")}
+        if booking
+        else ""
+    )
     if kind != Kind.CANCEL:
-        whose = number_text(booking.number) if booking else f"all rentals of {account.name}"
-        words = f"Auto-renewal of {whose} is being switched {'on' if kind == Kind.RENEWAL_ON else 'off'}."
-    return done(request, back, words if queued else words + AWAY, "info")
+        whose = number_text(booking.number) if booking else _("all rentals of %(account)s") % {"account": account.name}
+        on, off = (
+            _("Auto-renewal of %(whose)s is being switched on."),
+            _("Auto-renewal of %(whose)s is being switched off."),
+        )
+        words = (on if kind == Kind.RENEWAL_ON else off) % {"whose": whose}
+    if not queued:
+        words += " " + _("The queue does not answer at the moment: it is done as soon as the workers are back.")
+    return done(request, back, words, "info")
 
 
 def _ask_extend(request: HttpRequest, booking: Booking, error: str = "", token: UUID | None = None) -> HttpResponse:
@@ -146,9 +158,9 @@ def _ask_extend(request: HttpRequest, booking: Booking, error: str = "", token: 
     products = Product.objects.like(booking).on_sale().exclude(price_usd=None).exclude(duration_minutes=None)
     choices = [] if reason else [_choice(request, booking, product) for product in products.select_related("account")]
     if not reason and not choices:
-        reason = "The catalogue sells no time for this country, type and service at the moment."
+        reason = _("The catalogue sells no time for this country, type and service at the moment.")
     context = {"reason": reason, "choices": choices, "token": token or uuid4(), "url": _url("extend", booking)}
-    return _question(request, "extend", "Extend the rental", booking, error, context)
+    return _question(request, "extend", _("Extend the rental"), booking, error, context)
 
 
 def _choice(request: HttpRequest, booking: Booking, product: Product) -> dict[str, Any]:
@@ -171,7 +183,7 @@ def _priced(request: HttpRequest, product: Product) -> dict[str, Any]:
         "price": price,
         "after": None if balance is None else balance - price,
         "reason": intents.why_not_buy(user, product)
-        or (f"The balance is {usd(balance)}: not enough." if short else ""),
+        or (_("The balance is %(balance)s: not enough.") % {"balance": usd(balance)} if short else ""),
     }
 
 
@@ -181,16 +193,16 @@ def _ask_reuse(request: HttpRequest, booking: Booking, error: str = "", token: U
     same = [product for product in products if product.duration_minutes == booking.duration_minutes] or products
     choice = _priced(request, same[0]) if same and not reason else None
     if choice is None and not reason:
-        reason = "The catalogue does not sell this at the moment."
+        reason = _("The catalogue does not sell this at the moment.")
     context = {"reason": reason, "choice": choice, "token": token or uuid4(), "url": _url("reuse", booking)}
-    return _question(request, "reuse", "Use the number again", booking, error, context)
+    return _question(request, "reuse", _("Use the number again"), booking, error, context)
 
 
 def _ask_cancel(request: HttpRequest, booking: Booking, error: str = "") -> HttpResponse:
     price, balance = booking.price_usd, booking.account.balance_usd
     after = None if price is None or balance is None else balance + price
     context = {"reason": changing.why_not_cancel(booking), "after": after, "url": _url("cancel", booking)}
-    return _question(request, "cancel", "Cancel the booking", booking, error, context)
+    return _question(request, "cancel", _("Cancel the booking"), booking, error, context)
 
 
 def _ask_renewal(request: HttpRequest, booking: Booking, error: str = "") -> HttpResponse:
@@ -199,7 +211,7 @@ def _ask_renewal(request: HttpRequest, booking: Booking, error: str = "") -> Htt
         "words": renewal_words(booking),
         "url": _url("renewal", booking),
     }
-    return _question(request, "renewal", "Auto-renewal", booking, error, context)
+    return _question(request, "renewal", _("Auto-renewal"), booking, error, context)
 
 
 def _ask_renewal_of_all(request: HttpRequest, account: Account, error: str = "") -> HttpResponse:
@@ -213,10 +225,17 @@ def _ask_renewal_of_all(request: HttpRequest, account: Account, error: str = "")
         "off": states.count(False),
         "untold": states.count(None),
         "last": _last_of_all(account),
-        "reason": "" if states else "No rental runs in this account.",
+        "reason": "" if states else _("No rental runs in this account."),
         "url": reverse("renewal-of-all", args=[account.pk]),
     }
-    return _question(request, "renewal_all", f"Auto-renewal of all rentals of {account.name}", None, error, context)
+    return _question(
+        request,
+        "renewal_all",
+        _("Auto-renewal of all rentals of %(account)s") % {"account": account.name},
+        None,
+        error,
+        context,
+    )
 
 
 def _last_of_all(account: Account) -> BookingChange | None:

@@ -9,6 +9,8 @@ from uuid import UUID
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from ..access_rules import Rule, accounts_with, may
@@ -16,7 +18,7 @@ from ..live import topics
 from ..models import AuditEvent, Booking, Order, Purchase, User
 from ..models.audit import AuditQuerySet
 from ..sign_in.devices import device_words
-from ..wording import number_text
+from ..wording import number_text, whole
 from .access import accounts_in_view, activity_for
 from .activity_words import actor_of, detail_pairs, sentence_of
 from .listing import form_state, name_accounts, set_filters
@@ -25,8 +27,8 @@ from .panels import Context, Panel
 from .parameters import days_of, text_of, whole_of
 
 SORTS = (
-    Sort("newest", "Newest first", "at"),
-    Sort("oldest", "Oldest first", "at", descending=False),
+    Sort("newest", gettext_lazy("Newest first"), "at"),
+    Sort("oldest", gettext_lazy("Oldest first"), "at", descending=False),
 )
 OBJECTS = ("booking", "order", "purchase", "person")
 FILTERS = ("q", "kind", "who", "from", "to", *OBJECTS)
@@ -91,7 +93,7 @@ def _build(request: HttpRequest) -> Context:
 def _count(found: AuditQuerySet) -> str:
     """As `count_up_to`, but each part of the list is walked by its own index, and no further than to the limit."""
     count = len(first_rows(found.only("pk", "at"), ("-at", "-id"), MOST_COUNTED + 1))
-    return f"{MOST_COUNTED:,}+" if count > MOST_COUNTED else f"{count:,}"
+    return f"{whole(MOST_COUNTED)}+" if count > MOST_COUNTED else whole(count)
 
 
 def _filtered(request: HttpRequest) -> AuditQuerySet:
@@ -138,7 +140,7 @@ def _find_about(request: HttpRequest) -> About | None:
         return _about_person(request, pk)
     if text := text_of(query, "purchase"):
         try:
-            return About("purchase", text, "this purchase", _of("purchase", UUID(text)))
+            return About("purchase", text, _("this purchase"), _of("purchase", UUID(text)))
         except ValueError:
             return None
     return None
@@ -148,9 +150,9 @@ def _about_booking(request: HttpRequest, pk: int) -> About:
     """The booking, the purchase that brought it, and those that extend it or use its number again."""
     found = Booking.objects.visible_to(request.user).filter(pk=pk).only("number", "order_id").first()
     if found is None:
-        return About("booking", str(pk), "this booking", _of("booking", pk))
+        return About("booking", str(pk), _("this booking"), _of("booking", pk))
     bought = Q(booking=pk) if found.order_id is None else Q(booking=pk) | Q(order=found.order_id)
-    words = number_text(found.number) or "this booking"
+    words = number_text(found.number) or _("this booking")
     return About("booking", str(pk), words, _of("booking", pk) | _of_purchases(request, bought))
 
 
@@ -158,10 +160,10 @@ def _about_order(request: HttpRequest, pk: int) -> About:
     """The order, what it was bought by, and its bookings."""
     found = Order.objects.visible_to(request.user).filter(pk=pk).only("remote_id").first()
     if found is None:
-        return About("order", str(pk), "this order", _of("order", pk))
+        return About("order", str(pk), _("this order"), _of("order", pk))
     bookings = Booking.objects.visible_to(request.user).filter(order=pk).values_list("pk", flat=True)
     events = _of("order", pk) | _of("booking", *bookings) | _of_purchases(request, Q(order=pk))
-    return About("order", str(pk), f"order {found.remote_id}", events)
+    return About("order", str(pk), _("order %(id)s") % {"id": found.remote_id}, events)
 
 
 def _about_person(request: HttpRequest, pk: int) -> About:
@@ -169,7 +171,7 @@ def _about_person(request: HttpRequest, pk: int) -> About:
     name = (
         User.objects.filter(pk=pk).values_list("username", flat=True).first() if may(request.user, Rule.ADMIN) else ""
     )
-    return About("person", str(pk), name or "this person", _of("user", pk))
+    return About("person", str(pk), name or _("this person"), _of("user", pk))
 
 
 def _of_purchases(request: HttpRequest, which: Q) -> Q:

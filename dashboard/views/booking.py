@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from ..access_rules import Rule, may
@@ -25,7 +26,7 @@ from .paging import Sort, growing_page
 from .panels import Context, Panel
 from .rows import badge, countdown, flag_urls
 
-SORTS = (Sort("newest", "Newest first", "received_at"),)
+SORTS = (Sort("newest", gettext_lazy("Newest first"), "received_at"),)
 # Gaps that are told, the newest.
 GAPS = 3
 # So long the head of the page says how a change ended; the history keeps it.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from ..models import Booking, BookingChange
 from ..purchases import changing, intents
@@ -22,22 +24,24 @@ class Action:
     reason: str = ""
 
 
-NOT_YOURS = "Who bought it or looks after it switches its renewal, and so do managers."
+NOT_YOURS = gettext_noop("Who bought it or looks after it switches its renewal, and so do managers.")
 
 
 def actions_of(booking: Booking, change: BookingChange | None = None, *, renews: bool = True) -> list[Action]:
     """What a person who acts may do, what suits this booking first. `change`: the latest one, which may be on its way;
     `renews`: whether they may switch its renewal."""
-    busy = "A change is on its way." if change is not None and change.is_open else ""
-    back = f"Cancel, get {usd(booking.price_usd)} back" if booking.price_usd is not None else "Cancel, money back"
+    busy = _("A change is on its way.") if change is not None and change.is_open else ""
+    back = _("Cancel, money back")
+    if booking.price_usd is not None:
+        back = _("Cancel, get %(price)s back") % {"price": usd(booking.price_usd)}
     no_cancel = changing.why_not_cancel(booking)
-    no_renewal = changing.why_not_renew(booking) or ("" if renews else NOT_YOURS)
-    switch = "Switch auto-renewal off" if booking.auto_renewal else "Switch auto-renewal on"
+    no_renewal = changing.why_not_renew(booking) or ("" if renews else _(NOT_YOURS))
+    switch = _("Switch auto-renewal off") if booking.auto_renewal else _("Switch auto-renewal on")
     actions = [
-        _action(booking, "cancel", "Cancel" if no_cancel else back, "x", no_cancel or busy),
-        _action(booking, "extend", "Extend", "timer", intents.why_not_extend(booking)),
-        _action(booking, "reuse", "Use again", "rotate-ccw", intents.why_not_reuse(booking)),
-        _action(booking, "renewal", "Auto-renewal" if no_renewal else switch, "refresh-cw", no_renewal or busy),
+        _action(booking, "cancel", _("Cancel") if no_cancel else back, "x", no_cancel or busy),
+        _action(booking, "extend", _("Extend"), "timer", intents.why_not_extend(booking)),
+        _action(booking, "reuse", _("Use again"), "rotate-ccw", intents.why_not_reuse(booking)),
+        _action(booking, "renewal", _("Auto-renewal") if no_renewal else switch, "refresh-cw", no_renewal or busy),
     ]
     return sorted(actions, key=lambda action: bool(action.reason))
 
@@ -51,7 +55,9 @@ def renewal_words(booking: Booking) -> str:
     now_on, set_on = booking.auto_renewal, booking.auto_renewal_set
     if now_on is None:
         return ""
-    shown = "On" if now_on else "Off"
+    shown = _("On") if now_on else _("Off")
     if set_on is None or set_on == now_on:
         return shown
-    return f"{shown}: changed elsewhere. Here it was switched {'on' if set_on else 'off'}."
+    if set_on:
+        return _("%(state)s: changed elsewhere. Here it was switched on.") % {"state": shown}
+    return _("%(state)s: changed elsewhere. Here it was switched off.") % {"state": shown}

@@ -7,16 +7,19 @@ from typing import Any
 
 from django.db.models import Q
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from ..foreign_text import visible
 from ..models import Booking, BookingChange, Purchase
-from ..wording import duration_text, usd
+from ..sayings import said
+from ..wording import duration_text, inline, usd
 
 MOST = 20
 DEEDS = {
-    Purchase.Kind.ORDER: "ordered {amount}",
-    Purchase.Kind.EXTEND: "extended it by {length}",
-    Purchase.Kind.REUSE: "used the number again",
+    Purchase.Kind.ORDER: gettext_noop("%(person)s ordered %(amount)s"),
+    Purchase.Kind.EXTEND: gettext_noop("%(person)s extended it by %(length)s"),
+    Purchase.Kind.REUSE: gettext_noop("%(person)s used the number again"),
 }
 Row = dict[str, Any]
 
@@ -53,30 +56,41 @@ def history_of(booking: Booking, changes: list[BookingChange], purchases: list[P
     """What happened, newest first: when, words, and perhaps where to read more."""
     rows = [_changed(change) for change in changes] + [_bought(purchase) for purchase in purchases]
     if booking.newest_sms is not None:
-        rows.append(_row(booking.newest_sms.received_at, f"SMS from {visible(booking.newest_sms.sender)}"))
+        rows.append(
+            _row(
+                booking.newest_sms.received_at,
+                _("SMS from %(sender)s") % {"sender": visible(booking.newest_sms.sender)},
+            )
+        )
     if booking.starts_at is not None:
-        rows.append(_row(booking.starts_at, "Booking began"))
+        rows.append(_row(booking.starts_at, _("Booking began")))
     return sorted(rows, key=lambda row: row["at"], reverse=True)
 
 
 def _changed(change: BookingChange) -> Row:
     deed = {
-        BookingChange.Kind.CANCEL: "cancelled it",
-        BookingChange.Kind.RENEWAL_ON: "switched auto-renewal on",
-        BookingChange.Kind.RENEWAL_OFF: "switched auto-renewal off",
+        BookingChange.Kind.CANCEL: _("%(person)s cancelled it"),
+        BookingChange.Kind.RENEWAL_ON: _("%(person)s switched auto-renewal on"),
+        BookingChange.Kind.RENEWAL_OFF: _("%(person)s switched auto-renewal off"),
     }[BookingChange.Kind(change.kind)]
-    result = change.words or f"{change.get_status_display()}."
-    return _row(change.created_at, f"{change.requested_by.username} {deed}", result, bad=change.status == "refused")
+    result = said(change.words) or f"{change.get_status_display()}."
+    return _row(
+        change.created_at, deed % {"person": change.requested_by.username}, result, bad=change.status == "refused"
+    )
 
 
 def _bought(purchase: Purchase) -> Row:
-    names = {"amount": f"{purchase.amount} × {purchase.product}", "length": duration_text(purchase.minutes)}
-    deed = DEEDS[Purchase.Kind(purchase.kind)].format(**names)
+    product = purchase.product
+    deed = _(DEEDS[Purchase.Kind(purchase.kind)]) % {
+        "person": purchase.requested_by.username,
+        "amount": f"{purchase.amount} × {product.service or _('Every service')}, {product.country}",
+        "length": duration_text(purchase.minutes),
+    }
     paid = purchase.price_usd if purchase.charged_usd is None else purchase.charged_usd
-    result = f"{usd(paid)}, {purchase.get_status_display().lower()}"
+    result = f"{usd(paid)}, {inline(purchase.get_status_display())}"
     bad = purchase.status in Purchase.COSTS_NOTHING
     url = reverse("purchase", args=[purchase.pk])
-    return _row(purchase.created_at, f"{purchase.requested_by.username} {deed}", result, url, bad)
+    return _row(purchase.created_at, deed, result, url, bad)
 
 
 def _row(at: datetime, words: str, result: str = "", url: str = "", bad: bool = False) -> Row:

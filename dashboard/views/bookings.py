@@ -8,6 +8,7 @@ from typing import Any
 from django.db.models import Min, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from ..access_rules import Rule, accounts_with, may
@@ -27,20 +28,20 @@ from .rows import booking_rows
 from .shell import in_view_of, names_of
 
 # The provider's ids grow with time, and unlike the start a booking always has one.
-NEWEST = Sort("newest", "Newest first", "remote_id")
-OLDEST = Sort("oldest", "Oldest first", "remote_id", descending=False)
-ENDING = Sort("ending", "Ending soonest", "runs_until", descending=False)
-ENDED = Sort("ended", "Ended last", "runs_until")
+NEWEST = Sort("newest", gettext_lazy("Newest first"), "remote_id")
+OLDEST = Sort("oldest", gettext_lazy("Oldest first"), "remote_id", descending=False)
+ENDING = Sort("ending", gettext_lazy("Ending soonest"), "runs_until", descending=False)
+ENDED = Sort("ended", gettext_lazy("Ended last"), "runs_until")
 # What the list shows, each with the orders that make sense for it, the first by default.
 SHOW = {
-    "all": ("All", (NEWEST, OLDEST)),
-    "running": ("Running", (ENDING, NEWEST, OLDEST)),
-    "waiting": ("Waiting for SMS", (ENDING, NEWEST, OLDEST)),
-    "ended": ("Ended", (ENDED, NEWEST, OLDEST)),
+    "all": (gettext_lazy("All"), (NEWEST, OLDEST)),
+    "running": (gettext_lazy("Running"), (ENDING, NEWEST, OLDEST)),
+    "waiting": (gettext_lazy("Waiting for SMS"), (ENDING, NEWEST, OLDEST)),
+    "ended": (gettext_lazy("Ended"), (ENDED, NEWEST, OLDEST)),
 }
 TYPES = ("Activation", "RentalService", "RentalFull")
 FILTERS = ("q", "type", "country", "service", "label", "whose")
-WHOSE = {"": "Everybody's", "mine": "Mine"}
+WHOSE = {"": gettext_lazy("Everybody's"), "mine": gettext_lazy("Mine")}
 # Services and labels offered as filters are those of so many newest bookings.
 OFFERED_OF = 500
 

@@ -12,6 +12,7 @@ from uuid import uuid4
 from django.db.models import prefetch_related_objects
 from django.http import HttpRequest, QueryDict
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from ..live import topics
 from ..models import Product, Purchase
@@ -122,11 +123,11 @@ def sums_of(product: Product, left: Decimal | None, amount: int) -> Context:
     balance, cap = account.balance_usd, account.order_cap_usd
     short = ""
     if balance is not None and balance < total:
-        short = f"The balance of {usd(balance)} is not enough."
+        short = _("The balance of %(balance)s is not enough.") % {"balance": usd(balance)}
     elif left is not None and left < total:
-        short = f"Only {usd(left)} of the cap is left today."
+        short = _("Only %(left)s of the cap is left today.") % {"left": usd(left)}
     elif cap is not None and cap < total:
-        short = f"That is above the cap of {usd(cap)} for one purchase."
+        short = _("That is above the cap of %(cap)s for one purchase.") % {"cap": usd(cap)}
     return {
         "amount": amount,
         "total": total,
@@ -144,7 +145,7 @@ def _build_sheet(request: HttpRequest, pk: int) -> Context:
     counts = [offer.available for offer in offers]
     reason = intents.why_not_buy(request.user, product)  # type: ignore[arg-type]
     if not reason and counts and all(count is not None and count <= 0 for count in counts):
-        reason = "No number is free at the moment. Read the free numbers again, or choose another product."
+        reason = _("No number is free at the moment. Read the free numbers again, or choose another product.")
     left = intents.left_today(request.user, product.account)  # type: ignore[arg-type]
     return {
         "product": product,

@@ -9,6 +9,7 @@ from django.db.models import Min, Q
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
 from anosim_dashboard import shared_clock
@@ -29,12 +30,12 @@ from .panels import Context, Panel
 from .parameters import money_of, text_of
 
 SORTS = (
-    Sort("country", "Country", "country", descending=False, then="service"),
-    Sort("-country", "Country, Z to A", "country", then="service"),
-    Sort("price", "Price, lowest first", "price_usd", descending=False, nullable=True),
-    Sort("-price", "Price, highest first", "price_usd", nullable=True),
-    Sort("time", "Time, shortest first", "duration_minutes", descending=False, nullable=True),
-    Sort("-time", "Time, longest first", "duration_minutes", nullable=True),
+    Sort("country", gettext_lazy("Country"), "country", descending=False, then="service"),
+    Sort("-country", gettext_lazy("Country, Z to A"), "country", then="service"),
+    Sort("price", gettext_lazy("Price, lowest first"), "price_usd", descending=False, nullable=True),
+    Sort("-price", gettext_lazy("Price, highest first"), "price_usd", nullable=True),
+    Sort("time", gettext_lazy("Time, shortest first"), "duration_minutes", descending=False, nullable=True),
+    Sort("-time", gettext_lazy("Time, longest first"), "duration_minutes", nullable=True),
 )
 FILTERS = ("q", "country", "type", "service", "price_from", "price_to", "favourites")
 TYPES = ("Activation", "RentalService", "RentalFull")

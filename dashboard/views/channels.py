@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
@@ -12,6 +13,7 @@ from .. import audit, tasks
 from ..alerts.telling import BadAddress, check_address
 from ..dispatch import enqueue
 from ..models import AlertChannel, User
+from ..sayings import said
 from .answering import done
 from .parameters import text_of
 from .personal import PersonalForm, page
@@ -27,17 +29,17 @@ def add(request: HttpRequest) -> HttpResponse:
     name, address = text_of(request.POST, "name", 80), text_of(request.POST, "address", 500)
     try:
         if AlertChannel.objects.filter(user=request.user.pk).count() >= MOST:
-            raise BadAddress(f"There are {MOST} already. Remove one first.")
+            raise BadAddress(_("There are %(most)s already. Remove one first.") % {"most": MOST})
         checked = check_address(address)
     except BadAddress as refused:
         form = PersonalForm(instance=User.objects.get(pk=request.user.pk or 0))
-        return page(request, form, typed_name=name, typed_address=address, refused=str(refused))
+        return page(request, form, typed_name=name, typed_address=address, refused=said(str(refused)))
     channel = AlertChannel(user_id=request.user.pk or 0, name=name or checked.partition(":")[0])
     channel.address = checked
     with transaction.atomic():
         channel.save()
         audit.record(request, "alerts.channel_added", channel)
-    return _test(request, channel, "Added. ")
+    return _test(request, channel, _("Added.") + " ")
 
 
 @require_POST
@@ -51,14 +53,14 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
     with transaction.atomic():
         audit.record(request, "alerts.channel_removed", channel)
         channel.delete()
-    return done(request, reverse("settings"), f"Alerts no longer go to {channel.name}.")
+    return done(request, reverse("settings"), _("Alerts no longer go to %(name)s.") % {"name": channel.name})
 
 
 def _test(request: HttpRequest, channel: AlertChannel, before: str = "") -> HttpResponse:
     queued = enqueue(tasks.test_alert_channel, channel.pk)
-    words = "A test message is on its way; how it went stands here in a moment."
+    words = _("A test message is on its way; how it went stands here in a moment.")
     if not queued:
-        words = "The queue does not answer at the moment, so no test message was sent."
+        words = _("The queue does not answer at the moment, so no test message was sent.")
     return done(request, reverse("settings"), before + words, "info" if queued else "bad")
 
 

@@ -6,10 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from ..foreign_text import visible
 from ..local_time import Clock
 from ..models import Booking, BookingChange, Purchase
 from ..purchases.changing import GIVEN_BACK
+from ..sayings import said
 from ..wording import usd
 from .booking_actions import Action
 from .buying import Again
@@ -38,7 +41,7 @@ def talk_of(messages: Iterable[Any], clock: Clock) -> list[tuple[str, list[Row]]
     """The messages under the heads of their days; `same` where the one above it is of the same sender."""
     rows = thread_rows(messages, clock)
     days = by_day(rows, clock)
-    for _, of_day in days:
+    for _day, of_day in days:
         above = None
         for row in of_day:
             row |= {"exact": clock.exact(row["received_at"]), "same": row["sender"] == above}
@@ -62,28 +65,32 @@ def ending_of(
         return replace(_ended(booking, changes), again=url)
     offered = tuple(_named(action, booking) for action in actions if action.key in OFFERED and not action.reason)
     if changes and changes[0].kind == BookingChange.Kind.CANCEL and changes[0].status in UNDER_WAY:
-        return Ending("Being cancelled", "ANOSIM has not confirmed it yet.", busy=True)
+        return Ending(_("Being cancelled"), _("ANOSIM has not confirmed it yet."), busy=True)
     left = countdown(booking.starts_at, booking.ends_at, clock)
-    said = refusal or ("" if left else "The provider named no end.")
-    if not said and booking.number and not booking.sms_count:
-        said = "Give the number where it is asked for. The SMS shows up here by itself."
+    told = refusal or ("" if left else _("The provider named no end."))
+    if not told and booking.number and not booking.sms_count:
+        told = _("Give the number where it is asked for. The SMS shows up here by itself.")
     mood = "bad" if refusal else ""
-    return Ending(_waited_for(booking), said, mood, left=left, actions=offered)
+    return Ending(_waited_for(booking), told, mood, left=left, actions=offered)
 
 
 def _waited_for(booking: Booking) -> str:
     if not booking.number:
-        return "No number yet"
+        return _("No number yet")
     if not booking.sms_count:
-        return "No SMS yet"
+        return _("No SMS yet")
     newest = booking.newest_sms
-    return "Waiting for another SMS" if newest and newest.code else "No code in the newest SMS. Waiting for another"
+    return (
+        _("Waiting for another SMS") if newest and newest.code else _("No code in the newest SMS. Waiting for another")
+    )
 
 
 def _named(action: Action, booking: Booking) -> Action:
     if action.key != "cancel":
         return action
-    back = "Cancel, money back" if booking.price_usd is None else f"Cancel for {usd(booking.price_usd)} back"
+    back = _("Cancel, money back")
+    if booking.price_usd is not None:
+        back = _("Cancel for %(price)s back") % {"price": usd(booking.price_usd)}
     return replace(action, label=back)
 
 
@@ -92,33 +99,44 @@ def _refusal(booking: Booking, changes: Sequence[BookingChange], purchases: Sequ
     extending = next((each for each in purchases if each.booking_id == booking.pk), None)
     change = changes[0] if changes else None
     if change and (extending is None or change.created_at > extending.created_at):
-        deed = "cancelled" if change.kind == BookingChange.Kind.CANCEL else "switched"
+        cancels, why = change.kind == BookingChange.Kind.CANCEL, {"why": visible(said(change.words))}
         if change.status == "refused":
-            return f"Not {deed}: {visible(change.words)}"
-        return f"Not known yet whether it was {deed}: {visible(change.words)}" if change.status == "unknown" else ""
+            return (_("Not cancelled: %(why)s") if cancels else _("Not switched: %(why)s")) % why
+        if change.status != "unknown":
+            return ""
+        doubt = _("Not known yet whether it was cancelled: %(why)s")
+        return (doubt if cancels else _("Not known yet whether it was switched: %(why)s")) % why
     if extending and extending.status == Purchase.Status.REJECTED:
-        deed = "extended" if extending.kind == Purchase.Kind.EXTEND else "ordered again"
-        return f"Not {deed}: {visible(extending.refusal or extending.words)}"
+        no = _("Not extended: %(why)s") if extending.kind == Purchase.Kind.EXTEND else _("Not ordered again: %(why)s")
+        return no % {"why": visible(said(extending.refusal or extending.words))}
     return ""
 
 
 def _ended(booking: Booking, changes: Sequence[BookingChange]) -> Ending:
     state = booking.state.strip()
     if booking.sms_count:
-        return Ending("The time of this number is over", "SMS that are sent to it now do not come here.", icon="clock")
+        return Ending(
+            _("The time of this number is over"), _("SMS that are sent to it now do not come here."), icon="clock"
+        )
     price = "" if booking.price_usd is None else usd(booking.price_usd)
     change = changes[0] if changes else None
     by = ""
     if change and change.kind == BookingChange.Kind.CANCEL and change.status == "done":
-        by = f"{change.requested_by.username} cancelled it. "
+        by = _("%(person)s cancelled it.") % {"person": change.requested_by.username} + " "
     if state.lower() in GIVEN_BACK:
-        back = f"ANOSIM gave {price} back." if price else "ANOSIM gave the money back."
-        return Ending("No SMS came", by + back, "ok", "circle-check")
-    what = price or "the price"
+        back = _("ANOSIM gave %(price)s back.") % {"price": price} if price else _("ANOSIM gave the money back.")
+        return Ending(_("No SMS came"), by + back, "ok", "circle-check")
+    what = price or _("the price")
     if booking.rental_type.lower() != "activation":
-        return Ending("No SMS came", f"A rental costs {what} even without an SMS.", "bad", "circle-alert")
+        return Ending(
+            _("No SMS came"),
+            _("A rental costs %(price)s even without an SMS.") % {"price": what},
+            "bad",
+            "circle-alert",
+        )
     if booking.is_closed:
-        said = f"ANOSIM calls it “{visible(state)}”, which does not say that {what} came back: the balance shows it."
-        return Ending("No SMS came", said, "bad", "circle-alert")
-    said = f"ANOSIM has not said yet whether it gives {what} back."
-    return Ending("No SMS came in time", by + said, "warn", "circle-alert")
+        words = _("ANOSIM calls it “%(state)s”, which does not say that %(price)s came back: the balance shows it.")
+        told = words % {"state": visible(state), "price": what}
+        return Ending(_("No SMS came"), told, "bad", "circle-alert")
+    told = _("ANOSIM has not said yet whether it gives %(price)s back.") % {"price": what}
+    return Ending(_("No SMS came in time"), by + told, "warn", "circle-alert")

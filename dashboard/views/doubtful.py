@@ -15,6 +15,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from .. import audit
@@ -101,7 +102,7 @@ def decide(request: HttpRequest, uuid: UUID) -> HttpResponse:
         return confirm_then_go_on(request)
     target = reverse("purchase", args=[uuid])
     if found.status != Status.NEEDS_REVIEW:
-        messages.info(request, f"It stands already: {badge_of(found)[1]}.")
+        messages.info(request, _("It stands already: %(state)s.") % {"state": badge_of(found)[1]})
         return HttpResponseRedirect(target, status=303)
     reason = text_of(request.POST, "reason", REASON_LENGTH)
     is_order = text_of(request.POST, "decision") == "order"
@@ -123,9 +124,9 @@ def decide(request: HttpRequest, uuid: UUID) -> HttpResponse:
     except IntegrityError:
         return _not_accepted(request, found, "That order answers another purchase now.", "order", reason, None)
     if decided:
-        messages.success(request, "Decided: it was bought." if order else "Decided: it was not bought.")
+        messages.success(request, _("Decided: it was bought.") if order else _("Decided: it was not bought."))
     else:
-        messages.info(request, "Somebody decided it a moment ago.")
+        messages.info(request, _("Somebody decided it a moment ago."))
     return HttpResponseRedirect(target, status=303)
 
 

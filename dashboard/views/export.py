@@ -26,6 +26,7 @@ from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from django.utils.http import content_disposition_header
 from django.utils.text import slugify
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from .. import audit
@@ -195,9 +196,9 @@ def _ask(request: HttpRequest, terms: Terms) -> HttpResponse:
     dialog = bool(request.htmx)  # type: ignore[attr-defined]
     query = request.GET.urlencode()
     context = {
-        "title": "Export SMS",
+        "title": _("Export SMS"),
         "back": reverse("inbox") + (f"?{query}" if query else ""),
-        "back_label": "Inbox",
+        "back_label": _("Inbox"),
         "dialog": dialog,
         "body": "dashboard/_ask_export.html",
         "terms": terms,

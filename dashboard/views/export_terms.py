@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from ..access_rules import Rule, may
 from ..models import Account
@@ -47,4 +48,4 @@ def terms_of(request: HttpRequest) -> Terms:
 
 def _joined(accounts: tuple[Account, ...]) -> str:
     *most, last = [account.name for account in accounts] or [""]
-    return f"{', '.join(most)} and {last}" if most else last
+    return _("%(names)s and %(last)s") % {"names": ", ".join(most), "last": last} if most else last

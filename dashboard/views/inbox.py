@@ -7,6 +7,8 @@ import re
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from ..live import topics
@@ -26,19 +28,19 @@ from .shell import names_of
 from .unread import read_version, states_of
 
 SORTS = (
-    Sort("newest", "Newest first", "received_at"),
-    Sort("oldest", "Oldest first", "received_at", descending=False),
+    Sort("newest", gettext_lazy("Newest first"), "received_at"),
+    Sort("oldest", gettext_lazy("Oldest first"), "received_at", descending=False),
 )
 # What narrows the list; `sort` does not. First what stands behind the button Filters, and what its chips say.
 IN_SHEET = {
-    "booking": "Booking",
-    "number": "Number",
-    "service": "Service",
-    "sender": "Sender",
-    "from": "From",
-    "to": "To",
+    "booking": gettext_lazy("Booking"),
+    "number": gettext_lazy("Number"),
+    "service": gettext_lazy("Service"),
+    "sender": gettext_lazy("Sender"),
+    "from": gettext_lazy("From"),
+    "to": gettext_lazy("To"),
 }
-TOGGLES = {"unread": "Unread", "mine": "Mine", "code": "With code"}
+TOGGLES = {"unread": gettext_lazy("Unread"), "mine": gettext_lazy("Mine"), "code": gettext_lazy("With code")}
 FILTERS = ("q", *TOGGLES, *IN_SHEET)
 # Services offered as a filter are those of so many newest bookings.
 SERVICES_OF = 200
@@ -110,10 +112,10 @@ def _nothing(request: HttpRequest) -> dict[str, str]:
     """What an empty list says under filters."""
     only = [name for name in FILTERS if text_of(request.GET, name)]
     if only == ["unread"]:
-        return {"title": "All read", "text": "What arrives next stands here."}
+        return {"title": _("All read"), "text": _("What arrives next stands here.")}
     if only == ["mine"]:
-        return {"title": "No SMS of yours", "text": "Yours are the numbers that you bought or look after."}
-    return {"title": "No SMS matches", "text": "Try fewer words or another time."}
+        return {"title": _("No SMS of yours"), "text": _("Yours are the numbers that you bought or look after.")}
+    return {"title": _("No SMS matches"), "text": _("Try fewer words or another time.")}
 
 
 def _sentences(request: HttpRequest, page: Page) -> list[str]:
@@ -123,19 +125,19 @@ def _sentences(request: HttpRequest, page: Page) -> list[str]:
     start, end = days_of(request)
     for name, day in (("from", start), ("to", end)):
         if text_of(query, name) and day is None:
-            said.append(f"The date under “{IN_SHEET[name]}” cannot be read, so it was left out.")
+            said.append(_("The date under “%(name)s” cannot be read, so it was left out.") % {"name": IN_SHEET[name]})
     if start and end and start >= end:
-        said.append("The time ends before it begins: no SMS can match.")
+        said.append(_("The time ends before it begins: no SMS can match."))
     if text_of(query, "booking"):
         if whole_of(query, "booking") is None:
-            said.append("The booking cannot be read, so it was left out.")
+            said.append(_("The booking cannot be read, so it was left out."))
         elif booking_of(request) is None:
-            said.append("There is no such booking in your accounts.")
+            said.append(_("There is no such booking in your accounts."))
     account = text_of(query, ACCOUNT)
     if account not in {"", ALL_ACCOUNTS, *map(str, states_of(request))}:
-        said.append("That account is not among yours, so it was left out.")
+        said.append(_("That account is not among yours, so it was left out."))
     if query.get("after") and page.is_first:
-        said.append("That place in the list cannot be found: this is its beginning.")
+        said.append(_("That place in the list cannot be found: this is its beginning."))
     return said
 
 
@@ -169,7 +171,7 @@ def _chips(request: HttpRequest, values: dict[str, str]) -> list[dict[str, str]]
             if name == "booking" and (booking := booking_of(request)):
                 text = number_text(booking.number) or booking.service
             url = "?" + without(request.GET, name, *CURSORS).urlencode()
-            chips.append({"name": name, "label": label, "text": text, "url": url})
+            chips.append({"name": name, "label": str(label), "text": text, "url": url})
     return chips
 
 

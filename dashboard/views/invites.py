@@ -12,6 +12,8 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -26,12 +28,12 @@ Role = Membership.Role
 RANK = (Role.VIEWER, Role.OPERATOR, Role.MANAGER)
 # What an invited person reads about the role.
 MAY = {
-    Role.VIEWER: "You may read everything of this account.",
-    Role.OPERATOR: "You may also order numbers, extend and cancel them.",
-    Role.MANAGER: "You may also settle purchases, export, and look after the members.",
-    Invite.ADMIN: "You keep people, accounts and API keys, and see every account.",
+    Role.VIEWER: gettext_lazy("You may read everything of this account."),
+    Role.OPERATOR: gettext_lazy("You may also order numbers, extend and cancel them."),
+    Role.MANAGER: gettext_lazy("You may also settle purchases, export, and look after the members."),
+    Invite.ADMIN: gettext_lazy("You keep people, accounts and API keys, and see every account."),
 }
-WELCOME = (
+WELCOME = gettext_lazy(
     "Welcome, you are in. Set up a second factor now, an app or a security key: it keeps others out even if they learn "
     "your password."
 )
@@ -44,18 +46,18 @@ class InviteForm(forms.Form):
     account = forms.ModelChoiceField(Account.objects.none(), empty_label=None)
     role = forms.ChoiceField()
     daily_cap_usd = forms.DecimalField(
-        label="Cap per day (USD)", min_value=0, max_digits=10, decimal_places=2, required=False
+        label=gettext_lazy("Cap per day (USD)"), min_value=0, max_digits=10, decimal_places=2, required=False
     )
-    label = forms.CharField(label="For whom", max_length=80, required=False)
+    label = forms.CharField(label=gettext_lazy("For whom"), max_length=80, required=False)
 
     def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         managed = accounts_with(user, Rule.MEMBERS)
         self.fields["account"].queryset = Account.objects.filter(pk__in=managed)  # type: ignore[attr-defined]
         self.fields["account"].required = not may(user, Rule.ADMIN)
-        roles: list[tuple[str, str]] = [(Role.VIEWER, "Viewer"), (Role.OPERATOR, "Operator")]
+        roles: list[tuple[str, str]] = [(Role.VIEWER, _("Viewer")), (Role.OPERATOR, _("Operator"))]
         if may(user, Rule.ADMIN):
-            roles += [(Role.MANAGER, "Manager"), (Invite.ADMIN, "Admin of all accounts")]
+            roles += [(Role.MANAGER, _("Manager")), (Invite.ADMIN, _("Admin of all accounts"))]
         self.fields["role"].choices = roles  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:
@@ -63,7 +65,7 @@ class InviteForm(forms.Form):
         if cleaned.get("role") == Invite.ADMIN:
             cleaned["account"] = cleaned["daily_cap_usd"] = None
         elif not cleaned.get("account") and "account" not in self.errors:
-            self.add_error("account", "Choose the account.")
+            self.add_error("account", _("Choose the account."))
         return cleaned
 
 
@@ -77,7 +79,7 @@ class JoinForm(BaseUserCreationForm):
     def clean_username(self) -> str:
         name: str = self.cleaned_data["username"]
         if User.objects.filter(username__iexact=name).exists():
-            raise forms.ValidationError("Somebody has this user name already. Choose another one.")
+            raise forms.ValidationError(_("Somebody has this user name already. Choose another one."))
         return name
 
 
@@ -113,7 +115,7 @@ def revoke(request: HttpRequest, pk: int) -> HttpResponse:
     with transaction.atomic():
         if Invite.objects.open().filter(pk=pk).update(revoked_at=timezone.now()):
             audit.record(request, "member.uninvited", invite, {"person": invite.label, "role": invite.role})
-    return done(request, reverse("invites"), "The invite is taken back.")
+    return done(request, reverse("invites"), _("The invite is taken back."))
 
 
 @sensitive_post_parameters()
@@ -135,13 +137,13 @@ def join(request: HttpRequest, token: str) -> HttpResponse:
     try:
         taken = _take(request, invite, user, form)
     except IntegrityError:
-        form.add_error("username", "Somebody has just taken this user name. Choose another one.")
+        form.add_error("username", _("Somebody has just taken this user name. Choose another one."))
         return render(request, "dashboard/join.html", context, status=422)
     if not taken:
         return render(request, "dashboard/join_over.html", status=404)
     if user is not None:
         return HttpResponseRedirect(reverse("overview"), status=303)
-    return done(request, reverse("mfa_index"), WELCOME)
+    return done(request, reverse("mfa_index"), str(WELCOME))
 
 
 def _take(request: HttpRequest, invite: Invite, user: User | None, form: JoinForm) -> bool:

@@ -14,6 +14,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
 from .. import audit
@@ -24,13 +26,13 @@ from ..sign_in.fresh import confirm_first, fresh
 from .access import accounts_in_view, membership_for
 from .answering import done
 
-OVERTAKEN = "Somebody else changed this membership a moment ago. Nothing was changed; look again."
+OVERTAKEN = gettext_lazy("Somebody else changed this membership a moment ago. Nothing was changed; look again.")
 asking_and_acting = require_http_methods(["GET", "HEAD", "POST"])
 # What a role may do, for who gives it.
 MAY = {
-    Membership.Role.VIEWER: "reads everything of the account",
-    Membership.Role.OPERATOR: "also orders, extends, cancels and writes notes, within the caps",
-    Membership.Role.MANAGER: "also settles purchases, exports, and looks after the members",
+    Membership.Role.VIEWER: gettext_lazy("reads everything of the account"),
+    Membership.Role.OPERATOR: gettext_lazy("also orders, extends, cancels and writes notes, within the caps"),
+    Membership.Role.MANAGER: gettext_lazy("also settles purchases, exports, and looks after the members"),
 }
 
 
@@ -85,11 +87,11 @@ def member(request: HttpRequest, pk: int) -> HttpResponse:
         with transaction.atomic():
             # Only from what was checked: an admin may have made a manager of them a moment ago.
             if not Membership.objects.filter(pk=pk, role=before["role"]).update(**form.cleaned_data):
-                return done(request, reverse("members"), OVERTAKEN, "bad")
+                return done(request, reverse("members"), str(OVERTAKEN), "bad")
             details = {field: [_plain(before[field]), _plain(form.cleaned_data[field])] for field in changed}
             told = {"person": name, **details}
             audit.note(request, "membership.changed", told, subject=found.user, account_id=found.account_id)
-    return done(request, reverse("members"), f"Saved for {name}.")
+    return done(request, reverse("members"), _("Saved for %(name)s.") % {"name": name})
 
 
 @asking_and_acting
@@ -103,10 +105,14 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
     name = found.user.username
     with transaction.atomic():
         if not Membership.objects.filter(pk=pk, role=found.role).delete()[0]:
-            return done(request, reverse("members"), OVERTAKEN, "bad")
+            return done(request, reverse("members"), str(OVERTAKEN), "bad")
         told = {"person": name, "role": found.role}
         audit.note(request, "membership.taken", told, subject=found.user, account_id=found.account_id)
-    return done(request, reverse("members"), f"{name} is no member of {found.account.name} any more.")
+    return done(
+        request,
+        reverse("members"),
+        _("%(name)s is no member of %(account)s any more.") % {"name": name, "account": found.account.name},
+    )
 
 
 def _spent_today(request: HttpRequest) -> dict[tuple[int, int], Decimal]:
@@ -125,7 +131,7 @@ def _to_set(request: HttpRequest, pk: int) -> Membership:
 
 
 def _roles() -> list[tuple[str, str]]:
-    return [(role.label, MAY[role]) for role in Membership.Role]
+    return [(str(role.label), str(MAY[role])) for role in Membership.Role]
 
 
 def _plain(value: Any) -> str:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest, JsonResponse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import trigger_client_event
 
@@ -67,9 +68,11 @@ def about(request: HttpRequest) -> HttpResponse:
     user: User = request.user  # type: ignore[assignment]
     chosen = text_of(request.POST, "about")
     if chosen not in User.NotifyAbout.values:
-        return HttpResponseBadRequest("Choose mine, all or none.", content_type="text/plain")
+        return HttpResponseBadRequest(_("Choose mine, all or none."), content_type="text/plain")
     User.objects.filter(pk=user.pk).update(notify_about=chosen)
-    response = done(request, "/settings/", f"You are told of: {User.NotifyAbout(chosen).label}.")
+    response = done(
+        request, "/settings/", _("You are told of: %(choice)s.") % {"choice": User.NotifyAbout(chosen).label}
+    )
     # For telling.js: from when on, to the millisecond.
     after = round(datetime.now(UTC).timestamp() * 1000)
     return trigger_client_event(response, "telling", {"about": chosen, "after": after})
@@ -97,7 +100,7 @@ def _row(sms: Any, mine: bool, account: str, with_text: bool) -> dict[str, Any]:
         "id": sms.id,
         "booking": sms.booking_id,
         "url": sms_url(sms.booking_id, sms.number),
-        "number": _short(number_text(sms.number), NUMBER) or "a number",
+        "number": _short(number_text(sms.number), NUMBER) or _("a number"),
         "service": _short(service_text(sms.booking__service or "") if sms.booking_id else "", SERVICE),
         "account": account,
         "mine": mine,

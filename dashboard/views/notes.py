@@ -11,6 +11,7 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.cache import patch_vary_headers
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from .. import audit
@@ -43,7 +44,7 @@ def notes(request: HttpRequest, pk: int) -> HttpResponse:
     if errors := _errors(values, members):
         return _form(request, booking, members, values, errors)
     _save(request, booking, values)
-    words = f"Saved for {number_text(booking.number) or 'the booking'}."
+    words = _("Saved for %(name)s.") % {"name": number_text(booking.number) or _("the booking")}
     fresh = booking_for(request, pk)
     return done(request, reverse("booking", args=[pk]), words, content=_shown(request, fresh))
 
@@ -66,11 +67,15 @@ def _members(booking: Booking) -> list[User]:
 
 def _errors(values: dict[str, Any], members: list[User]) -> Errors:
     errors = {}
-    for name, noun in (("note", "A note has"), ("labels", "Labels have together")):
+    too_long = {
+        "note": _("A note has at most %(most)s characters; these are %(count)s."),
+        "labels": _("Labels have together at most %(most)s characters; these are %(count)s."),
+    }
+    for name, words in too_long.items():
         if len(values[name]) > LENGTH:
-            errors[name] = f"{noun} at most {LENGTH} characters; these are {len(values[name])}."
+            errors[name] = words % {"most": LENGTH, "count": len(values[name])}
     if values["assignee"] is not None and values["assignee"] not in {member.pk for member in members}:
-        errors["assignee"] = "Choose a member of this account."
+        errors["assignee"] = _("Choose a member of this account.")
     return errors
 
 

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from anosim_dashboard import shared_clock
@@ -47,9 +48,9 @@ def order(request: HttpRequest, pk: int) -> HttpResponse:
         audit.record(request, "purchase.declined", product, _asked(product, typed) | {"reason": declined.text})
         return _declined(request, product, typed, declined)
     if not created:
-        messages.info(request, "This form was sent before. It was bought once; this is how it stands.")
+        messages.info(request, _("This form was sent before. It was bought once; this is how it stands."))
     elif not enqueue(tasks.send_purchase, str(purchase.pk), expires=SEND_WITHIN):
-        messages.info(request, "The queue is away for a moment. Your order is written down and goes out by itself.")
+        messages.info(request, _("The queue is away for a moment. Your order is written down and goes out by itself."))
     return HttpResponseRedirect(reverse("purchase", args=[purchase.pk]), status=303)
 
 

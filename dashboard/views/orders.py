@@ -7,6 +7,7 @@ import re
 from django.db.models import Prefetch, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from ..access_rules import Rule, may
@@ -24,9 +25,9 @@ from .rows import booking_rows
 
 SORTS = (
     # The provider's ids grow with time, and unlike the date an order always has one.
-    Sort("newest", "Newest first", "remote_id"),
-    Sort("oldest", "Oldest first", "remote_id", descending=False),
-    Sort("dearest", "Dearest first", "price_usd", nullable=True),
+    Sort("newest", gettext_lazy("Newest first"), "remote_id"),
+    Sort("oldest", gettext_lazy("Oldest first"), "remote_id", descending=False),
+    Sort("dearest", gettext_lazy("Dearest first"), "price_usd", nullable=True),
 )
 FILTERS = ("q", "from", "to", "price_from", "price_to")
 

@@ -9,6 +9,8 @@ from typing import Any
 from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_safe
 
 from ..access_rules import Rule, accounts_with, may
@@ -32,7 +34,11 @@ LINE_DAYS = 30
 FIGURES_EVERY = 60
 UNANSWERED = timedelta(seconds=2 * FIGURES_EVERY + 10)
 # Ages shown in the figures' footnote, by what people call them.
-SHOWN_KINDS = ((SyncState.Kind.SMS, "SMS"), (SyncState.Kind.CURRENT, "bookings"), (SyncState.Kind.ORDERS, "orders"))
+SHOWN_KINDS = (
+    (SyncState.Kind.SMS, "SMS"),
+    (SyncState.Kind.CURRENT, gettext_noop("bookings")),
+    (SyncState.Kind.ORDERS, gettext_noop("orders")),
+)
 
 
 @require_safe
@@ -98,7 +104,7 @@ def _health(request: HttpRequest, states: list[SyncState], clock: Clock) -> Row:
     for kind, name in SHOWN_KINDS:
         moments = [each.last_success_at for each in read if each.kind == kind and each.last_success_at]
         if moments:
-            ages.append({"name": name, "at": min(moments)})
+            ages.append({"name": _(name), "at": min(moments)})
     since: datetime | None = min((each.last_success_at for each in stale if each.last_success_at), default=None)
     return {
         "never_read": not any(state.last_success_at for state in states),

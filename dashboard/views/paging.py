@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import dataclass, replace
+from dataclasses import field as kept
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -14,6 +15,7 @@ from django.core.exceptions import EmptyResultSet
 from django.db.models import Model, Q, QuerySet
 from django.db.models.expressions import RawSQL
 from django.http import QueryDict
+from django.utils.functional import Promise
 
 from ..models.visibility import AccountQuerySet
 
@@ -32,7 +34,8 @@ class Sort:
     """
 
     key: str
-    label: str
+    # Said in the language of the reader: no part of what the order is.
+    label: str | Promise = kept(compare=False)
     field: str
     descending: bool = True
     nullable: bool = False

@@ -13,12 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from ..access_rules import ROWS, Rule
+from ..languages import current
 from ..live.topics import Versions, stored_versions, version_of
 from .access import accounts_in_view, say_account
 
@@ -53,6 +55,9 @@ class Panel:
 
     def version(self, request: HttpRequest, **kwargs: Any) -> str:
         salt = self.salt(request, **kwargs) if self.salt else ""
+        if (language := current()) != settings.LANGUAGE_CODE:
+            # Who changes the language sees the new one at the next question.
+            salt = f"{language} {salt}"
         accounts = accounts_in_view(request, self.rule)
         return version_of(accounts, *self.topics, salt=salt, stored=stored_versions_of(request))
 

@@ -1,5 +1,5 @@
-"""What people choose for themselves: name, mail address, time zone, theme, what they are told of. For everybody who is
-signed in."""
+"""What people choose for themselves: name, mail address, time zone, language, theme, what they are told of. For
+everybody who is signed in."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from .. import audit
+from ..languages import remember, switch_to
 from ..local_time import zone_named
 from ..models import AlertChannel, User
 from ..sign_in.fresh import confirm_then_go_on, fresh
@@ -27,12 +29,12 @@ THEME_COOKIE_AGE = 365 * 86_400
 class PersonalForm(forms.ModelForm):
     class Meta:
         model = User
-        fields = ("first_name", "last_name", "email", "time_zone", "theme")
+        fields = ("first_name", "last_name", "email", "time_zone", "language", "theme")
 
     def clean_time_zone(self) -> str:
         name: str = self.cleaned_data["time_zone"]
         if name and zone_named(name) is None:
-            raise forms.ValidationError("There is no such time zone. Choose one of the list.")
+            raise forms.ValidationError(_("There is no such time zone. Choose one of the list."))
         return name
 
 
@@ -47,14 +49,23 @@ def personal(request: HttpRequest) -> HttpResponse:
     if "email" in form.changed_data and not fresh(request):
         return confirm_then_go_on(request)
     _save(request, form)
-    response = done(request, reverse("settings"), "Saved.")
+    switch_to(request, user.language)
+    response = done(request, reverse("settings"), _("Saved."))
+    remember(request, response, user.language)
     _remember_theme(request, response, user.theme)
     return response
 
 
 def page(request: HttpRequest, form: Any, **refused: str) -> HttpResponse:
     """The page with its forms; `refused`: what was typed for a channel of alerts, and why it is not taken."""
-    context = {"form": form, "zones": zones(), "themes": User.Theme.choices, "channels": _channels(request), **refused}
+    context = {
+        "form": form,
+        "zones": zones(),
+        "languages": User.Language.choices,
+        "themes": User.Theme.choices,
+        "channels": _channels(request),
+        **refused,
+    }
     return render(request, "dashboard/settings.html", context, status=422 if form.errors or refused else 200)
 
 

@@ -10,6 +10,9 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
 from .. import audit
@@ -31,16 +34,16 @@ from .rows import booking_rows
 
 Status = Purchase.Status
 SORTS = (
-    Sort("newest", "Newest first", "created_at", tie="uuid"),
-    Sort("oldest", "Oldest first", "created_at", descending=False, tie="uuid"),
-    Sort("dearest", "Dearest first", "price_usd", tie="uuid"),
+    Sort("newest", gettext_lazy("Newest first"), "created_at", tie="uuid"),
+    Sort("oldest", gettext_lazy("Oldest first"), "created_at", descending=False, tie="uuid"),
+    Sort("dearest", gettext_lazy("Dearest first"), "price_usd", tie="uuid"),
 )
 # What the list can be narrowed to, by what people ask for.
-GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "open": ("On its way", (Status.QUEUED, Status.PREPARING, Status.SENDING)),
-    "bought": ("Bought", (Status.CONFIRMED,)),
-    "unknown": ("Not known yet", (Status.UNKNOWN, Status.NEEDS_REVIEW)),
-    "not-bought": ("Not bought", (Status.REJECTED, Status.ABSENT, Status.CANCELLED)),
+GROUPS: dict[str, tuple[str | Promise, tuple[str, ...]]] = {
+    "open": (gettext_lazy("On its way"), (Status.QUEUED, Status.PREPARING, Status.SENDING)),
+    "bought": (gettext_lazy("Bought"), (Status.CONFIRMED,)),
+    "unknown": (gettext_lazy("Not known yet"), (Status.UNKNOWN, Status.NEEDS_REVIEW)),
+    "not-bought": (gettext_lazy("Not bought"), (Status.REJECTED, Status.ABSENT, Status.CANCELLED)),
 }
 FILTERS = ("q", "status", "who")
 
@@ -74,9 +77,9 @@ def withdraw(request: HttpRequest, uuid: UUID) -> HttpResponse:
         audit.record(request, "purchase.withdrawn", found, details_of(found))
 
     if found.status == Status.CANCELLED or intents.withdraw(found, request.user, also=note_it):  # type: ignore[arg-type]
-        messages.success(request, "Taken back. Nothing was sent and nothing was spent.")
+        messages.success(request, _("Taken back. Nothing was sent and nothing was spent."))
     else:
-        messages.error(request, "Too late to take it back: it was on its way already.")
+        messages.error(request, _("Too late to take it back: it was on its way already."))
     return HttpResponseRedirect(reverse("purchase", args=[uuid]), status=303)
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from ..models import Sms
 from ..models.reading import COUNTED, read_states
 from ..reading import AT_ONCE, Done, read_everything, read_found, set_read, take_back
+from ..wording import whole
 from .access import accounts_in_view
 from .inbox import FILTERS, found
 from .paging import first_rows
@@ -54,7 +56,7 @@ def read_all(request: HttpRequest) -> HttpResponse:
 def undo(request: HttpRequest) -> HttpResponse:
     """Take back what `token` names."""
     took = take_back(request.user, request.POST.get("token", ""))
-    return JsonResponse({"text": "Unread again." if took else "That is too long ago to be undone."})
+    return JsonResponse({"text": _("Unread again.") if took else _("That is too long ago to be undone.")})
 
 
 def _everything(request: HttpRequest, up_to: int) -> tuple[Done, str]:
@@ -63,16 +65,16 @@ def _everything(request: HttpRequest, up_to: int) -> tuple[Done, str]:
     done = read_everything(request.user.pk or 0, accounts, up_to)
     after = sum(state.unread for pk, state in read_states(request.user).items() if pk in accounts)
     if before >= COUNTED:
-        return done, "All SMS marked as read."
+        return done, _("All SMS marked as read.")
     return done, _counted(before - after)
 
 
 def _found(request: HttpRequest, up_to: int) -> tuple[Done, str]:
     rows = found(request, unread=True).filter(id__lte=up_to).values_list("id", "account_id")
     done = read_found(request.user.pk or 0, first_rows(rows, ("-received_at", "-id"), AT_ONCE + 1))
-    more = " There are more: do it again." if done.more else ""
+    more = " " + _("There are more: do it again.") if done.more else ""
     return done, _counted(len(done.ids)) + more
 
 
 def _counted(count: int) -> str:
-    return f"{count:,} SMS marked as read." if count else "Nothing here was unread."
+    return _("%(count)s SMS marked as read.") % {"count": whole(count)} if count else _("Nothing here was unread.")

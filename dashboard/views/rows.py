@@ -18,8 +18,10 @@ from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.html import escape
 from django.utils.safestring import mark_safe
+from django.utils.translation import gettext as _
 
 from ..foreign_text import FOLD_OVER, beginning, visible
+from ..languages import current
 from ..local_time import Clock, iso
 from ..models.bookings import labels_of
 from ..wording import (
@@ -54,11 +56,11 @@ def sms_rows(
     `markup` is the row as it is shown. A message never changes, so all of it but its state and its age is made once
     and shown to every browser that asks; joined here, since a template would take five times as long.
     """
-    rows = []
+    rows, language = [], current()
     for sms in messages:
         known = _facts(sms, accounts.get(sms.account_id, ""))
         # Few long texts would fill the memory that is meant for many short ones.
-        head, body, tail = _markup(*known) if len(sms.text) <= FOLD_OVER else _markup.__wrapped__(*known)
+        head, body, tail = (_markup if len(sms.text) <= FOLD_OVER else _markup.__wrapped__)(language, *known)
         state = UNREAD if sms.id in unread else ""
         markup = f"{head}{state}{body}{escape(clock.relative(sms.received_at))}{tail}"
         rows.append({"markup": mark_safe(markup), "received_at": sms.received_at})  # noqa: S308 (each part is)
@@ -78,8 +80,9 @@ def _facts(sms: Any, account: str) -> Facts:
 
 
 @lru_cache(maxsize=2000)
-def _markup(*facts: Any) -> list[str]:
-    """What stands around state and age in the row of such a message, rendered (and escaped) by its template."""
+def _markup(language: str, *facts: Any) -> list[str]:
+    """What stands around state and age in the row of such a message, rendered (and escaped) by its template, in the
+    current language, which `language` names."""
     markup = render_to_string("dashboard/_sms_row.html", {"row": _values(*facts), "state": _HOLE, "age": _HOLE})
     return markup.split(_HOLE, 2)
 
@@ -144,6 +147,7 @@ def booking_rows(
 ) -> list[Row]:
     """Rows of bookings as `BookingQuerySet.for_list` gives them; with a menu in the accounts `acted_on`."""
     base = reverse("bookings")
+    no_number, can = _("No number yet"), _("What can be done with %(number)s")
     flags = flag_urls()
     rows = []
     for booking in bookings:
@@ -151,6 +155,7 @@ def booking_rows(
         head, tail = code_halves(code)
         running = booking.runs_until > clock.at
         mood, state = badge(booking.state, running, booking.sms_count, bool(code))
+        number = number_text(booking.number) or no_number
         kind = kind_text(booking.rental_type, booking.duration_minutes)
         notes = (kind, country_name(booking.country), accounts.get(booking.account_id))
         rows.append(
@@ -159,7 +164,7 @@ def booking_rows(
                 "url": f"{base}{booking.id}/",
                 "flag": flags + flag_code(booking.country),
                 "number": booking.number,
-                "number_text": number_text(booking.number) or "No number yet",
+                "number_text": number,
                 "service": service_text(booking.service, booking.rental_type),
                 "kind": " · ".join(note for note in notes if note),
                 "mood": mood,
@@ -171,7 +176,10 @@ def booking_rows(
                 "sms_count": booking.sms_count,
                 "labels": labels_of(booking.labels) if booking.labels else (),
                 "assignee": booking.assignee__username or "",
-                "menu": booking.account_id in acted_on,
+                "looked_after": _("%(name)s looks after it") % {"name": booking.assignee__username}
+                if booking.assignee__username
+                else "",
+                "menu": can % {"number": number} if booking.account_id in acted_on else "",
                 "end": iso(booking.runs_until),
                 "ended": clock.ago(booking.runs_until),
                 "left": countdown(booking.starts_at, booking.ends_at, clock) if running else None,
@@ -182,7 +190,12 @@ def booking_rows(
 
 def kind_text(rental_type: str, minutes: int | None) -> str:
     """ "Activation", "Full SIM, 30 days": the length is said where it is not always the same."""
-    kind = rental_type_text(rental_type) or "Rental"
+    return _kind_text(current(), rental_type, minutes)
+
+
+@lru_cache(maxsize=500)
+def _kind_text(language: str, rental_type: str, minutes: int | None) -> str:
+    kind = rental_type_text(rental_type) or _("Rental")
     if rental_type.lower() == "activation" or minutes is None:
         return kind
     return f"{kind}, {duration_text(minutes)}"
@@ -191,11 +204,11 @@ def kind_text(rental_type: str, minutes: int | None) -> str:
 def badge(state: str, running: bool, sms_count: int, has_code: bool) -> tuple[str, str]:
     """Kind and words of a booking's badge. A state that we do not know is shown as it came."""
     if not running:
-        return "", visible(state) or "Ended"
+        return "", visible(state) or _("Ended")
     if sms_count:
-        return "ok", "Code in" if has_code else "SMS in"
+        return "ok", _("Code in") if has_code else _("SMS in")
     if state.lower() in ("active", ""):
-        return "wait", "Waiting for SMS"
+        return "wait", _("Waiting for SMS")
     return "wait", visible(state)
 
 

@@ -12,6 +12,7 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse, reverse_lazy
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from ..models import User
@@ -60,7 +61,7 @@ def end_session(request: HttpRequest, pk: int) -> HttpResponse:
     if ended.session_key == request.session.session_key:
         request.session.flush()
         return HttpResponseRedirect(reverse("login"), status=303)
-    return done(request, reverse("mfa_index"), f"The session with {device} has ended.")
+    return done(request, reverse("mfa_index"), _("The session with %(device)s has ended.") % {"device": device})
 
 
 @require_POST
@@ -69,7 +70,7 @@ def end_other_sessions(request: HttpRequest) -> HttpResponse:
     count = sessions.end_sessions(person, but=request.session.session_key)
     if count:
         recording.note(request, "session.ended", person, {"count": count})
-    words = "All your other sessions have ended." if count else "There was no other session."
+    words = _("All your other sessions have ended.") if count else _("There was no other session.")
     return done(request, reverse("mfa_index"), words)
 
 
@@ -112,7 +113,7 @@ class RemoveKey(webauthn.RemoveWebAuthnView):
 
     def form_valid(self, form: Any) -> HttpResponse:
         if second_factor.is_last_needed(self.get_object()):
-            messages.error(self.request, "You need a second factor. Add another one first, then remove this one.")
+            messages.error(self.request, _("You need a second factor. Add another one first, then remove this one."))
             return HttpResponseRedirect(HERE, status=303)
         answer: HttpResponse = super().form_valid(form)
         return answer

@@ -7,7 +7,9 @@ from decimal import Decimal
 from typing import Any
 
 from django.http import HttpRequest
-from django.utils.functional import SimpleLazyObject
+from django.utils.functional import Promise, SimpleLazyObject
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from ..access_rules import Rule, may
 from ..live import topics
@@ -20,17 +22,20 @@ from .panels import Context, Panel, stored_versions_of
 from .unread import read_version, unread_text
 
 # Key, label, icon, URL. The first five are the bar of a phone.
-NAVIGATION = (
-    ("overview", "Overview", "layout-dashboard", "/"),
-    ("inbox", "Inbox", "inbox", "/inbox/"),
-    ("bookings", "Bookings", "smartphone", "/bookings/"),
-    ("catalog", "Catalogue", "store", "/catalog/"),
-    ("orders", "Orders", "receipt-text", "/orders/"),
-    ("purchases", "Purchases", "wallet", "/purchases/"),
-    ("sim-cards", "SIM cards", "cpu", "/sim-cards/"),
-    ("activity", "Activity", "history", "/activity/"),
-    ("status", "Status", "radio", "/status/"),
+NAVIGATION: tuple[tuple[str, str | Promise, str, str], ...] = (
+    ("overview", gettext_lazy("Overview"), "layout-dashboard", "/"),
+    ("inbox", gettext_lazy("Inbox"), "inbox", "/inbox/"),
+    ("bookings", gettext_lazy("Bookings"), "smartphone", "/bookings/"),
+    ("catalog", gettext_lazy("Catalogue"), "store", "/catalog/"),
+    ("orders", gettext_lazy("Orders"), "receipt-text", "/orders/"),
+    ("purchases", gettext_lazy("Purchases"), "wallet", "/purchases/"),
+    ("sim-cards", gettext_lazy("SIM cards"), "cpu", "/sim-cards/"),
+    ("activity", gettext_lazy("Activity"), "history", "/activity/"),
+    ("status", gettext_lazy("Status"), "radio", "/status/"),
 )
+
+# Where a language needs a shorter word in the bar.
+SHORT = {"inbox": pgettext_lazy("bar of a phone", "Inbox"), "orders": pgettext_lazy("bar of a phone", "Orders")}
 
 INBOX, PURCHASES = (
     next(at for at, entry in enumerate(NAVIGATION) if entry[0] == key) for key in ("inbox", "purchases")
@@ -134,9 +139,9 @@ def _shell(request: HttpRequest) -> Shell:
     accounts, in_view = accounts_of(request), in_view_of(request)
     named = named_account(request)
     nav = _navigation(request, f"?{ACCOUNT}={named}" if named else "")
-    nav[INBOX] |= {"count": unread_text(request), "count_of": "unread", "live": True}
+    nav[INBOX] |= {"count": unread_text(request), "count_of": _("unread"), "live": True}
     nav[PURCHASES]["count"] = review_count(request) or None
-    nav[PURCHASES]["count_of"] = "to decide"
+    nav[PURCHASES]["count_of"] = _("to decide")
     return Shell(
         nav=nav,
         accounts=accounts,
@@ -152,15 +157,28 @@ def _shell(request: HttpRequest) -> Shell:
 
 def _navigation(request: HttpRequest, query: str) -> list[dict[str, Any]]:
     """Where the person can go; what the URL says of the account goes with them."""
-    entries = [(*entry, query) for entry in NAVIGATION]
+    entries: list[tuple[str, str | Promise, str, str, str]] = [(*entry, query) for entry in NAVIGATION]
     if may(request.user, Rule.MEMBERS):
-        entries.append(("members", "Members", "users", "/members/", query))
+        entries.append(("members", _("Members"), "users", "/members/", query))
     if may(request.user, Rule.ADMIN):
-        entries.append(("admin", "Admin", "shield", "/admin/", ""))
+        entries.append(("admin", _("Admin"), "shield", "/admin/", ""))
     return [
-        {"url": url + query, "label": label, "icon": icon, "current": _is_current(request.path, url), "key": key}
-        for key, label, icon, url, query in entries
+        {
+            "url": url + query,
+            "label": label,
+            "short": _short(key, label),
+            "icon": icon,
+            "current": _is_current(request.path, url),
+            "key": key,
+        }
+        for key, label, icon, url, query in ((key, str(name), *rest) for key, name, *rest in entries)
     ]
+
+
+def _short(key: str, label: str) -> str:
+    """What the bar of a phone says in its place; empty where the whole label fits."""
+    short = str(SHORT.get(key, ""))
+    return "" if short == label else short
 
 
 def _is_current(path: str, url: str) -> bool:

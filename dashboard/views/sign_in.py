@@ -13,6 +13,7 @@ from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from ..sign_in import recording, sessions
@@ -55,7 +56,7 @@ class ConfirmByCode(Limited, mfa.ReauthenticateView):
 
 class ConfirmByKey(ReauthenticateWebAuthnView):
     def form_invalid(self, form: Any) -> HttpResponse:
-        messages.error(self.request, "The security key was not accepted. Try again.")
+        messages.error(self.request, _("The security key was not accepted. Try again."))
         return HttpResponseRedirect(self.request.get_full_path(), status=303)
 
 

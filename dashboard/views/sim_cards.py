@@ -8,6 +8,7 @@ from typing import Any
 from django.db.models import Min, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from .. import wording
@@ -20,10 +21,10 @@ from .panels import Context, Panel
 from .parameters import choice_of, text_of
 
 SORTS = (
-    Sort("number", "Number", "number", descending=False),
-    Sort("ends", "Ends soonest", "ends_at", descending=False, nullable=True),
-    Sort("-ends", "Ends last", "ends_at", nullable=True),
-    Sort("newest", "Booked last", "starts_at", nullable=True),
+    Sort("number", gettext_lazy("Number"), "number", descending=False),
+    Sort("ends", gettext_lazy("Ends soonest"), "ends_at", descending=False, nullable=True),
+    Sort("-ends", gettext_lazy("Ends last"), "ends_at", nullable=True),
+    Sort("newest", gettext_lazy("Booked last"), "starts_at", nullable=True),
 )
 SHOW = ("in-use", "all")
 FILTERS = ("q", "country", "type", "service")

@@ -13,6 +13,7 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from anosim_dashboard import shared_clock
@@ -70,7 +71,7 @@ class Health:
     @property
     def silent_worker(self) -> bool:
         """Everything is late and nothing failed: the provider was not even asked."""
-        late = [row for row in self.rows if row.word == "Late"]
+        late = [row for row in self.rows if row.word == _("Late")]
         return bool(late) and len(late) == len(self.rows)
 
 
@@ -84,16 +85,22 @@ def read_now(request: HttpRequest, pk: int) -> HttpResponse:
     """Make every kind of the account due now. For admins; to others the address does not exist."""
     account = account_for(request, pk)
     if not account.enabled:
-        messages.error(request, f"{account.name} is paused, so nothing is read. Switch it on in Admin first.")
+        messages.error(
+            request,
+            _("%(account)s is paused, so nothing is read. Switch it on in Admin first.") % {"account": account.name},
+        )
     elif not account.sealed_key:
-        messages.error(request, f"{account.name} has no API key, so nothing can be read. Put one in in Admin.")
+        messages.error(
+            request,
+            _("%(account)s has no API key, so nothing can be read. Put one in in Admin.") % {"account": account.name},
+        )
     else:
         schedule.ensure_states()
         with transaction.atomic():
             schedule.read_all_now(account.pk)
             audit.record(request, "sync.read_now", account)
             topics.touch(account.pk, topics.SYNC)
-        messages.success(request, f"{account.name} is being read now.")
+        messages.success(request, _("%(account)s is being read now.") % {"account": account.name})
     return HttpResponseRedirect(reverse("status"))
 
 
@@ -158,15 +165,15 @@ def _row(state: SyncState, account: Account, now: datetime) -> Row:
 
 def _word(state: SyncState, account: Account, now: datetime) -> tuple[str, str]:
     if not account.enabled:
-        return "Paused", ""
+        return _("Paused"), ""
     if state.error and (state.last_success_at is None or is_stale(state, now)):
-        return "Failing", "end"
+        return _("Failing"), "end"
     if state.error:
         # One fault and its retry are no news yet: what is shown is still as fresh as promised.
-        return "Retrying", "wait"
+        return _("Retrying"), "wait"
     if state.last_success_at is None:
-        return "Not read yet", "wait"
-    return ("Late", "wait") if is_stale(state, now) else ("Current", "ok")
+        return _("Not read yet"), "wait"
+    return (_("Late"), "wait") if is_stale(state, now) else (_("Current"), "ok")
 
 
 PANEL = Panel(

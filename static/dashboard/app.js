@@ -3,6 +3,9 @@
 'use strict';
 (() => {
   const root = document.documentElement;
+  // What scripts say, in the language of the page; `{name}` stands for a value. A page that is not in English brings the list.
+  const words = JSON.parse(document.getElementById('words')?.textContent || '{}');
+  const phrase = window.phrase = (text, values = {}) => (words[text] || text).replace(/\{(\w+)\}/g, (hole, name) => values[name] ?? hole);
   const $ = (selector, from = document) => from.querySelector(selector);
   const $$ = (selector, from = document) => from.querySelectorAll(selector);
   const meta = (name) => $(`meta[name="${name}"]`)?.content || '';
@@ -27,7 +30,8 @@
     try { new Intl.DateTimeFormat('en-GB', { timeZone: wanted || undefined }); return wanted || undefined; } catch { return undefined; }
   }
   const timeZone = zone();
-  const style = (options) => new Intl.DateTimeFormat('en-GB', { timeZone, ...options });
+  const LOCALE = root.lang === 'de' ? 'de-DE' : 'en-GB';
+  const style = (options) => new Intl.DateTimeFormat(LOCALE, { timeZone, ...options });
   const HM = style({ hour: '2-digit', minute: '2-digit' });
   const HMS = style({ hour: '2-digit', minute: '2-digit', second: '2-digit' });
   const DAY = style({ day: 'numeric', month: 'short' });
@@ -42,21 +46,21 @@
   }
 
   function timeText(at, form) {
-    const day = dayOf(at), age = now() - at;
+    const day = dayOf(at), age = now() - at, said = day === 'yesterday' ? phrase('yesterday') : day;
     if (form === 'full') return `${DATE.format(at)}, ${HM.format(at)}`;
     if (form === 'exact') return HMS.format(at);
-    if (form === 'clock') return day === 'today' ? HMS.format(at) : `${day} ${HM.format(at)}`;
-    const tail = form === 'ago' ? ' ago' : '';
-    if (age < 60000 && age > -60000) return `${Math.max(0, Math.floor(age / 1000))} s${tail}`;
-    if (age < 3600000 && age > 0) return `${Math.floor(age / 60000)} min${tail}`;
-    if (day === 'today') return (tail ? 'at ' : '') + HM.format(at);
-    return /\d{4}$/.test(day) && age > 0 ? day : `${day} ${HM.format(at)}`;
+    if (form === 'clock') return day === 'today' ? HMS.format(at) : `${said} ${HM.format(at)}`;
+    const ago = (text) => (form === 'ago' ? phrase('{age} ago', { age: text }) : text);
+    if (age < 60000 && age > -60000) return ago(`${Math.max(0, Math.floor(age / 1000))} s`);
+    if (age < 3600000 && age > 0) return ago(`${Math.floor(age / 60000)} min`);
+    if (day === 'today') return form === 'ago' ? phrase('at {time}', { time: HM.format(at) }) : HM.format(at);
+    return /\d{4}$/.test(day) && age > 0 ? day : `${said} ${HM.format(at)}`;
   }
 
   function leftText(ms) {
     const s = Math.ceil(ms / 1000), m = Math.floor(s / 60), h = Math.floor(m / 60), d = Math.floor(h / 24);
-    if (d >= 2) return `${d} d`;
-    if (d) return `1 d ${h - 24} h`;
+    if (d >= 2) return phrase('{days} d', { days: d });
+    if (d) return phrase('1 d {hours} h', { hours: h - 24 });
     return h ? `${h} h ${m % 60} min` : `${m}:${String(s % 60).padStart(2, '0')}`;
   }
 
@@ -81,7 +85,7 @@
     if (Number.isNaN(ends)) return;
     const left = ends - now();
     const share = left <= 0 ? 0 : ends > starts ? Math.min(100, Math.ceil(left / (ends - starts) * 100)) : 100;
-    put($('[data-left]', element), left > 0 ? leftText(left) : element.dataset.over || 'ended');
+    put($('[data-left]', element), left > 0 ? leftText(left) : element.dataset.over || phrase('ended'));
     const ring = $('circle:last-of-type', element), bar = $('progress', element);
     if (ring && ring.getAttribute('stroke-dasharray') !== `${share} 100`) ring.setAttribute('stroke-dasharray', `${share} 100`);
     if (bar && bar.value !== share) bar.value = share;
@@ -128,7 +132,7 @@
     box.className = `toast ${level}`;
     words.textContent = text;
     button.type = 'button';
-    button.textContent = action ? action.label : 'Close';
+    button.textContent = action ? action.label : phrase('Close');
     box.append(words, button);
     const close = () => { box.remove(); toasts.delete(key); };
     button.onclick = () => { close(); action?.run(); };
@@ -162,10 +166,10 @@
 
   async function copyFrom(button) {
     if (!await copyText(button.dataset.copy)) {
-      toast('Your browser did not allow copying. Select the text instead.', 'bad');
+      toast(phrase('Your browser did not allow copying. Select the text instead.'), 'bad');
       return;
     }
-    toast(button.dataset.copied || (button.matches('[data-code]') ? `Code ${button.dataset.copy} copied` : 'Copied'), 'ok', null, 'copied');
+    toast(button.dataset.copied || (button.matches('[data-code]') ? phrase('Code {code} copied', { code: button.dataset.copy }) : phrase('Copied')), 'ok', null, 'copied');
     if (button.matches('[data-code]')) read(rowOf(button));
     const use = $('use', button), before = use?.getAttribute('href');
     button.classList.add('done');
@@ -189,19 +193,20 @@
 
   const showDialog = (id) => { const dialog = document.getElementById(id); if (dialog && !dialog.open) dialog.showModal(); };
 
-  const THEMES = ['', 'light', 'dark'], THEME_WORDS = { '': 'as the system', light: 'light', dark: 'dark' };
+  const THEMES = ['', 'light', 'dark'], THEME_WORDS = { '': phrase('as the system'), light: phrase('light'), dark: phrase('dark') };
+  const themeText = (theme) => phrase('Theme: {theme}', { theme: THEME_WORDS[theme] });
   function switchTheme() {
     const next = THEMES[(THEMES.indexOf(root.dataset.theme || '') + 1) % 3];
     if (next) root.dataset.theme = next; else delete root.dataset.theme;
     document.cookie = `theme=${next};path=/;max-age=31536000;samesite=lax` + (location.protocol === 'https:' ? ';secure' : '');
     try { localStorage.setItem('theme', next || 'auto'); } catch { /* only the admin reads it */ }
     paintTheme();
-    toast(`Theme: ${THEME_WORDS[next]}`, 'ok', null, 'theme');
+    toast(themeText(next), 'ok', null, 'theme');
   }
   function paintTheme() {
     const theme = root.dataset.theme || '';
     for (const button of $$('[data-theme-switch]')) {
-      button.title = `Theme: ${THEME_WORDS[theme]}`;
+      button.title = themeText(theme);
       const use = $('use', button);
       use?.setAttribute('href', use.getAttribute('href').replace(/#.*/, { '': '#monitor', light: '#sun', dark: '#moon' }[theme]));
     }
@@ -309,25 +314,25 @@
   });
 
   const SAID = {
-    403: 'You may not do this, or this page is too old. Reload it and try again.',
-    404: 'This is not here any more. Reload the page.',
-    413: 'That was too much to send at once.',
-    429: 'Too many requests. Wait a moment, then try again.',
+    403: phrase('You may not do this, or this page is too old. Reload it and try again.'),
+    404: phrase('This is not here any more. Reload the page.'),
+    413: phrase('That was too much to send at once.'),
+    429: phrase('Too many requests. Wait a moment, then try again.'),
   };
   function failed(event, text) {
     const { requestConfig } = event.detail, elt = asker(event), key = isPanel(elt) ? 'panel' : text;
     if (key === 'panel' && toasts.has(key)) return;
     const again = isPanel(elt) ? () => htmx.trigger(document.getElementById(elt.id), 'nudge') : isFilter(elt) ? () => htmx.trigger(elt, 'submit') : null;
     // What was meant to change something may have done so although no answer came.
-    const advice = requestConfig?.verb === 'get' ? 'What you see may be old.' : 'Look whether it was done before you try again.';
-    toast(SAID[text] || `${text} ${advice}`, 'bad', again && { label: 'Try again', run: again }, key);
+    const advice = requestConfig?.verb === 'get' ? phrase('What you see may be old.') : phrase('Look whether it was done before you try again.');
+    toast(SAID[text] || `${text} ${advice}`, 'bad', again && { label: phrase('Try again'), run: again }, key);
   }
   on('htmx:responseError', (event) => {
     const { xhr } = event.detail, code = xhr.status, trouble = xhr.getResponseHeader('X-Trouble');
-    failed(event, SAID[code] ? code : code === 503 ? trouble || 'The server is starting or busy.' : `The server could not answer (error ${code}).`);
+    failed(event, SAID[code] ? code : code === 503 ? phrase(trouble || 'The server is starting or busy.') : phrase('The server could not answer (error {code}).', { code }));
   });
-  on('htmx:sendError', (event) => failed(event, 'The server cannot be reached.'));
-  on('htmx:timeout', (event) => failed(event, 'The server took too long to answer.'));
+  on('htmx:sendError', (event) => failed(event, phrase('The server cannot be reached.')));
+  on('htmx:timeout', (event) => failed(event, phrase('The server took too long to answer.')));
   on('htmx:afterOnLoad', (event) => {
     if (isPanel(asker(event)) && event.detail.xhr.status < 400) { toasts.get('panel')?.remove(); toasts.delete('panel'); }
   });
@@ -373,7 +378,7 @@
     const last = list.findIndex((id) => ids.has(id)), added = list.slice(0, last < 0 ? list.length : last);
     if (!added.length) return;
     for (const id of added) document.getElementById(id).classList.add('fresh');
-    const noun = (count) => `${count} new ${count === 1 ? 'message' : 'messages'}`;
+    const noun = (count) => phrase(count === 1 ? '{count} new message' : '{count} new messages', { count });
     announce(noun(added.length));
     const bar = $('[data-newbar]');
     if (bar && scrollY > 160) { waiting += added.length; bar.textContent = noun(waiting); bar.hidden = false; }

@@ -99,8 +99,8 @@
 
   // --- the mark in the header
 
-  const WORDS = { connecting: '…', live: 'Live', reconnecting: 'Reconnecting', offline: 'Offline' };
-  const TOLD = { live: 'This page is live again.', reconnecting: 'Connection lost. Trying again.', offline: 'You are offline.' };
+  const WORDS = { connecting: '…', live: phrase('Live'), reconnecting: phrase('Reconnecting'), offline: phrase('Offline') };
+  const TOLD = { live: phrase('This page is live again.'), reconnecting: phrase('Connection lost. Trying again.'), offline: phrase('You are offline.') };
   let told = { state: 'connecting', since: Date.now() }, shown = 'connecting';
 
   function show(news) {
@@ -110,9 +110,9 @@
     const state = doubted ? 'reconnecting' : news.state, since = doubted ? Date.now() : news.since;
     mark.dataset.state = document.documentElement.dataset.live = state;
     mark.querySelector('span').textContent = WORDS[state];
-    const at = new Date(since).toLocaleTimeString('en-GB');
-    mark.title = state === 'live' ? `Live: this page updates by itself (since ${at})`
-      : `${WORDS[state]} since ${at}: this page asks again when the connection is back`;
+    const at = new Date(since).toLocaleTimeString(document.documentElement.lang === 'de' ? 'de-DE' : 'en-GB');
+    mark.title = state === 'live' ? phrase('Live: this page updates by itself (since {at})', { at })
+      : phrase('{state} since {at}: this page asks again when the connection is back', { state: WORDS[state], at });
     if (state !== shown && shown !== 'connecting') document.getElementById('announce').textContent = TOLD[state] || '';
     shown = state;
   }

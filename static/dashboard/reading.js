@@ -44,7 +44,7 @@
       others?.postMessage('');
     } catch {
       for (const row of changed) row.toggleAttribute('data-unread', read);
-      tell('toast', { text: 'That could not be saved. Try again.', level: 'bad' });
+      tell('toast', { text: phrase('That could not be saved. Try again.'), level: 'bad' });
     }
   }
 
@@ -53,7 +53,7 @@
     if (!row) return;
     const read = row.hasAttribute('data-unread');
     mark([row], read);
-    $('#announce').textContent = read ? 'Marked as read' : 'Marked as unread';
+    $('#announce').textContent = read ? phrase('Marked as read') : phrase('Marked as unread');
   });
 
   // --- all that the filters find
@@ -69,14 +69,14 @@
           const answer = await post('/inbox/read-all/undo/', { token: undo });
           tell('toast', { text: (await answer.json()).text });
         } catch {
-          tell('toast', { text: 'That could not be undone. Try again.', level: 'bad' });
+          tell('toast', { text: phrase('That could not be undone. Try again.'), level: 'bad' });
         }
         moved();
       };
-      tell('toast', { text, action: undo ? { label: 'Undo', run } : null });
+      tell('toast', { text, action: undo ? { label: phrase('Undo'), run } : null });
       moved();
     } catch {
-      tell('toast', { text: 'That could not be saved. Try again.', level: 'bad' });
+      tell('toast', { text: phrase('That could not be saved. Try again.'), level: 'bad' });
     }
   });
 

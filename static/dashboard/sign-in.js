@@ -1,6 +1,9 @@
 // Second factors: the code form that sends itself, security keys, printing the recovery codes.
 (() => {
   'use strict';
+  // Some of its pages are without app.js.
+  const words = JSON.parse(document.getElementById('words')?.textContent || '{}');
+  const phrase = (text) => words[text] || text;
   const on = (element, name, act) => element.addEventListener(name, act);
 
   // --- six digits are a whole code
@@ -47,9 +50,9 @@
   });
 
   const WHY = {
-    NotAllowedError: 'The browser was given no key. Try again, and touch the key when it blinks.',
-    InvalidStateError: 'This key is added already.',
-    SecurityError: 'Security keys need an address with a name, by https. Ask your admin, or use an authenticator app.',
+    NotAllowedError: phrase('The browser was given no key. Try again, and touch the key when it blinks.'),
+    InvalidStateError: phrase('This key is added already.'),
+    SecurityError: phrase('Security keys need an address with a name, by https. Ask your admin, or use an authenticator app.'),
   };
 
   for (const form of document.querySelectorAll('[data-key-form]')) {
@@ -57,7 +60,7 @@
     const say = (text) => { error.textContent = text; error.hidden = !text; };
     if (!window.PublicKeyCredential) {
       button.disabled = true;
-      say(window.isSecureContext ? 'This browser knows no security keys.' : WHY.SecurityError);
+      say(window.isSecureContext ? phrase('This browser knows no security keys.') : WHY.SecurityError);
       continue;
     }
     on(form, 'submit', async (event) => {
@@ -71,7 +74,7 @@
         form.elements.credential.value = JSON.stringify(key);
         form.submit();
       } catch (problem) {
-        say(WHY[problem.name] || 'The security key could not be used.');
+        say(WHY[problem.name] || phrase('The security key could not be used.'));
         button.disabled = false;
       }
     });

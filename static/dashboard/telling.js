@@ -12,6 +12,7 @@
   const say = (message) => document.dispatchEvent(new CustomEvent('live:say', { detail: message }));
   const toast = (text, level) => document.dispatchEvent(new CustomEvent('toast', { detail: { text, level } }));
   const counted = (rows, upTo) => `${rows.length}${upTo ? '+' : ''} SMS`;
+  const came = (rows, upTo, away) => phrase(away ? '{count} came while you were away' : '{count} came', { count: counted(rows, upTo) });
 
   // --- what is kept in this browser
 
@@ -68,7 +69,7 @@
     forget();
     keep('looked', { at: Date.now() });
     for (const each of shown.splice(0)) each.close();
-    if (silenced) { silenced = false; toast(`SMS came, but ${BLOCKED}`, 'bad'); }
+    if (silenced) { silenced = false; toast(phrase('SMS came, but {why}', { why: BLOCKED }), 'bad'); }
   }
 
   // --- sound: made here, so there is no file to wait for
@@ -79,7 +80,7 @@
     knock: [[0, 196, 0.12, 1], [0.14, 165, 0.16, 1]],
     bell: [[0, 1319, 1.4, 0.4], [0, 2637, 0.9, 0.15], [0, 3951, 0.5, 0.08]],
   };
-  const BLOCKED = 'this browser lets the page make no sound before you have clicked in it.';
+  const BLOCKED = phrase('this browser lets the page make no sound before you have clicked in it.');
   let audio = null, silenced = false;
 
   async function ready() {
@@ -123,18 +124,18 @@
   // Why this page can show none, in words; empty when it can. `state` says the rest.
   function obstacle() {
     if (!window.isSecureContext) {
-      return `Browsers show notifications only on pages with HTTPS, and on localhost. This page is on ${location.origin}: ask your admin to put TLS in front of the dashboard (README, “Run it for a team”). Title and sound work without.`;
+      return phrase('Browsers show notifications only on pages with HTTPS, and on localhost. This page is on {origin}: ask your admin to put TLS in front of the dashboard (README, “Run it for a team”). Title and sound work without.', { origin: location.origin });
     }
     const apple = /iPhone|iPad/.test(navigator.userAgent), phone = apple || /Android/.test(navigator.userAgent);
     if (window.Notification && !phone) return '';
-    return apple ? 'On iPhone and iPad only pages on the Home Screen may notify, and these only by a push service, which this dashboard does not use. Title and sound work without.'
-      : phone ? 'Browsers on phones show no notifications of open pages. Title and sound work without.'
-        : 'This browser has no notifications for pages. Title and sound work without.';
+    return apple ? phrase('On iPhone and iPad only pages on the Home Screen may notify, and these only by a push service, which this dashboard does not use. Title and sound work without.')
+      : phone ? phrase('Browsers on phones show no notifications of open pages. Title and sound work without.')
+        : phrase('This browser has no notifications for pages. Title and sound work without.');
   }
   const STATES = {
-    default: 'Your browser will ask whether this page may.',
-    granted: 'Your browser allows it.',
-    denied: 'Your browser blocks notifications of this page. To allow them: click the sign before the address, open the settings of the site, set notifications to “Allow”, then switch this on.',
+    default: phrase('Your browser will ask whether this page may.'),
+    granted: phrase('Your browser allows it.'),
+    denied: phrase('Your browser blocks notifications of this page. To allow them: click the sign before the address, open the settings of the site, set notifications to “Allow”, then switch this on.'),
   };
   const mayNotify = () => !obstacle() && Notification.permission === 'granted';
 
@@ -152,15 +153,15 @@
     for (const row of rows) groups.set(row.url, [...(groups.get(row.url) || []), row]);
     if (groups.size > MOST_APART || (away && rows.length > 1)) {
       const numbers = [...groups.values()].map(([row]) => row.number), left = numbers.length - MOST_APART;
-      notify(`${counted(rows, upTo)} came${away ? ' while you were away' : ''}`,
-        `For ${numbers.slice(0, MOST_APART).join(', ')}${left > 0 ? ` and ${left} more` : ''}`, 'many', '/inbox/');
+      const first = numbers.slice(0, MOST_APART).join(', ');
+      notify(came(rows, upTo, away), phrase(left > 0 ? 'For {numbers} and {left} more' : 'For {numbers}', { numbers: first, left }), 'many', '/inbox/');
       return;
     }
     for (const [url, [row, ...earlier]] of groups) {
       const about = [row.service, row.account].filter(Boolean).join(' · ');
       // The server gives a text only to a device that asked for it.
       const text = choice.text && row.text ? `\n${row.sender ? `${row.sender}: ` : ''}${row.text}` : '';
-      notify(`${earlier.length ? `${earlier.length + 1} ` : ''}SMS for ${row.number}`, about + text, row.booking || row.number, url);
+      notify(`${earlier.length ? `${earlier.length + 1} ` : ''}${phrase('SMS for {number}', { number: row.number })}`, about + text, row.booking || row.number, url);
     }
   }
 
@@ -179,8 +180,8 @@
     // A page with a list tells of its own new rows.
     const region = document.getElementById('announce');
     if (!region || document.querySelector('[data-feed]')) return;
-    const code = coded ? `, ${rows.length === 1 ? '' : `${coded} `}with a code` : '';
-    region.textContent = rows.length === 1 ? `New SMS for ${rows[0].number}${code}` : `${counted(rows, upTo)} came${away ? ' while you were away' : ''}${code}`;
+    const code = coded ? phrase(rows.length === 1 ? ', with a code' : ', {coded} with a code', { coded }) : '';
+    region.textContent = (rows.length === 1 ? phrase('New SMS for {number}', { number: rows[0].number }) : came(rows, upTo, away)) + code;
   }
   const wantedOf = (rows) => (about === 'none' ? [] : about === 'all' ? rows : rows.filter((row) => row.mine));
 
@@ -225,12 +226,13 @@
 
   // --- the bell, and the choices
 
-  const WORDS = { chime: 'a chime', knock: 'a knock', bell: 'a bell' };
+  const WORDS = { chime: phrase('a chime'), knock: phrase('a knock'), bell: phrase('a bell') };
 
   function words() {
-    if (about === 'none') return 'You are told of nothing';
-    const ways = [choice.sound && WORDS[choice.sound], choice.notify && mayNotify() && 'a notification'].filter(Boolean);
-    return `Told of ${about === 'all' ? 'all bookings' : 'your bookings'} by ${['the title', ...ways].join(' and ')}`;
+    if (about === 'none') return phrase('You are told of nothing');
+    const ways = [choice.sound && WORDS[choice.sound], choice.notify && mayNotify() && phrase('a notification')].filter(Boolean);
+    const told = about === 'all' ? 'Told of all bookings by {ways}' : 'Told of your bookings by {ways}';
+    return phrase(told, { ways: [phrase('the title'), ...ways].join(phrase(' and ')) });
   }
 
   function paintChoices(box) {
@@ -254,7 +256,7 @@
       use?.setAttribute('href', use.getAttribute('href').replace(/#.*/, about === 'none' ? '#bell-off' : speaks ? '#bell-ring' : '#bell'));
       bell.title = words();
       bell.classList.toggle('on', speaks);
-      bell.setAttribute('aria-label', `Notifications: ${words()}`);
+      bell.setAttribute('aria-label', phrase('Notifications: {words}', { words: words() }));
     }
     for (const box of $$('[data-telling]')) paintChoices(box);
   }
@@ -268,12 +270,12 @@
 
   async function sample() {
     silenced = !await play(choice.sound);
-    if (silenced) toast(`There was no sound: ${BLOCKED}`, 'bad');
+    if (silenced) toast(phrase('There was no sound: {why}', { why: BLOCKED }), 'bad');
     paint();
   }
   function tryOut() {
     sample();
-    if (choice.notify && mayNotify()) notify('This is how an SMS is told', 'SMS for +49 1523 4477190', 'try', location.href);
+    if (choice.notify && mayNotify()) notify(phrase('This is how an SMS is told'), phrase('SMS for {number}', { number: '+49 1523 4477190' }), 'try', location.href);
   }
 
   on('change', ({ target }) => {
