@@ -51,8 +51,8 @@ class Words(template.Node):
 def translate(parser: Parser, token: Token) -> template.Node:
     """Django's own tag; of a text that is written out, the same for every reader of a language, remembered."""
     node = do_translate(parser, token)
-    text = node.filter_expression
-    written_out = text.var.literal is not None and not text.filters and node.message_context is None
+    parts = [part for part in (node.filter_expression, node.message_context) if part is not None]
+    written_out = all(getattr(part.var, "literal", part.var) is not None and not part.filters for part in parts)
     return Words(node) if written_out and not node.asvar else node
 
 
