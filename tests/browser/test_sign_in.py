@@ -109,6 +109,7 @@ def test_a_security_key_is_added_and_lets_in(fresh: Visit, people: list[str]) ->
     expect(page.get_by_text("Blue <b>key</b>")).to_be_visible()
     _sign_out(fresh)
     _sign_in(fresh, people[1])
+    expect(page.get_by_role("button", name="Use your security key")).to_be_visible()
     _is_clean(fresh)
     page.get_by_role("button", name="Use your security key").click()
     page.wait_for_url(f"**{SECURITY}")

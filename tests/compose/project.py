@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import io
 import json
 import re
 import shutil
 import socket
 import subprocess
-import tarfile
 import tempfile
 import time
 from collections.abc import Callable
@@ -33,7 +31,7 @@ HEALTHY_WITHIN = 180.0
 class Project:
     """`with Project(engine, image, variables) as project:` gives it a folder and ends it, volumes included.
 
-    `variables` go to its .env; `revision` takes the files of an older commit.
+    `variables` go to its .env.
     """
 
     def __init__(
@@ -43,14 +41,13 @@ class Project:
         variables: dict[str, str],
         *,
         files: tuple[str, ...] = ("docker-compose.yml",),
-        revision: str = "",
     ) -> None:
         self.engine, self.image, self.variables = engine, image, variables
         self.folder = Path(tempfile.mkdtemp(prefix="compose-"))
         self.name = self.folder.name.lower().replace("_", "x")
         self.web_port, self.postgres_port, self.redis_port = free_port(), free_port(), free_port()
         self._files = files
-        self.use_files(revision)
+        self.use_files()
 
     def __enter__(self) -> Project:
         return self
@@ -66,15 +63,20 @@ class Project:
 
     # Its files -------------------------------------------------------------------------------------
 
-    def use_files(self, revision: str = "") -> None:
-        """Put the files of a commit, or those of the working tree, in its folder, with its .env."""
+    def use_files(self) -> None:
+        """Put the files of the working tree in its folder, with its .env."""
         for each in self.folder.iterdir():
             shutil.rmtree(each) if each.is_dir() else each.unlink()
-        copy_tree(self.folder, revision)
+        copy_tree(self.folder)
         lines = {"PORT": str(self.web_port), **self.variables}
         example = (self.folder / ".env.example").read_text()
         self._known = {*re.findall(r"^#?([A-Z_]+)=", example, re.MULTILINE), *lines}
         (self.folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
+        self.use_image(self.image)
+
+    def use_image(self, image: str) -> None:
+        """What `up` will run from now on."""
+        self.image = image
         (self.folder / "of-the-run.yml").write_text(json.dumps(self._additions()))
 
     def _additions(self) -> dict[str, Any]:
@@ -213,13 +215,8 @@ def build(engine: Engine, image: str, folder: Path) -> float:
     return time.monotonic() - began
 
 
-def copy_tree(target: Path, revision: str = "") -> None:
-    """The files of a commit, or those that the working tree holds of what belongs to the repository."""
-    if revision:
-        packed = subprocess.run(["git", "archive", revision], cwd=ROOT, capture_output=True, check=True).stdout
-        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-            archive.extractall(target, filter="data")
-        return
+def copy_tree(target: Path) -> None:
+    """What the working tree holds of what belongs to the repository."""
     listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in filter(None, names.split("\0")):

@@ -1,5 +1,5 @@
-"""From the release before the newest migration to this one, over the same volumes, and back by both ways of the page
-docs/upgrading.md.
+"""From this version to a next one, which has a migration more, over the same volumes; and back by both ways of the
+page docs/upgrading.md.
 """
 
 from __future__ import annotations
@@ -8,16 +8,24 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import PurePath
+from pathlib import Path
 
+from dashboard.sandbox import Sandbox
 from tests.stack import Session
 
 from .course import Course, at_provider, provider
-from .engine import call
 from .living import receive
-from .project import OURS, ROOT, Project, seconds_until
+from .project import OURS, Project, seconds_until
 
 MIGRATIONS = "dashboard/migrations"
+NEXT = "9999_of_the_run"
+MIGRATION = """from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [("dashboard", "{newest}")]
+    operations = [migrations.CreateModel("OfTheRun", [("id", models.BigAutoField(primary_key=True))])]
+"""
 BACKUP = "/data/before"
 # What an upgrade may not change, by table; what reading the provider moves by itself is left out.
 KEPT = {
@@ -37,35 +45,43 @@ boot = int(re.search(r"^btime (\\d+)", pathlib.Path("/proc/stat").read_text(), r
 print(boot + ticks / os.sysconf("SC_CLK_TCK"))
 """
 
-Way = Callable[[Project, tuple[str, str], list[str]], None]
+Way = Callable[[Course, Project, str], None]
 
 
 def upgrade(course: Course) -> None:
-    """Bring the older one up with data in it, then this one; then go back twice."""
-    with course.part("e. upgrade and back"):
-        older, newest = _before_newest_migration()
-        course.report.remark(f"from {older[:12]}, the last before {newest}, to the working tree")
-        image = f"{course.image}-before"
-        with provider() as sandbox, Project(course.engine, image, at_provider(sandbox), revision=older) as project:
-            course.report.add("build of the older one", course.build(image, project.folder), "s")
-            course.report.add("older one: until healthy", project.up(), "s", 120)
-            password = project.first_password()  # later on, the container that told it is gone
-            receive(sandbox, "Before the upgrade 717171")
-            session = _signed_in(project, password, "Before the upgrade 717171")
-            migrations = _migrations(project)
-            for way in (_take_migrations_back, _restore):
-                project.exec("web", "python", "manage.py", "backup", BACKUP)
-                then = project.sql("SELECT now()").strip()
-                kept = _kept(project, then)
-                _go_on(course, project, migrations)
-                course.hold("data after the upgrade", *_differ(kept, _kept(project, then)))
-                course.hold("still signed in after it", *([] if _shows(session, "717171") else ["no"]))
-                _go_back(course, project, (image, older), way, migrations)
-                course.hold("data after going back", *_differ(kept, _kept(project, then)))
-                receive(sandbox, f"Back {way.__name__}")
-                began = time.monotonic()
-                session = _signed_in(project, password, f"Back {way.__name__}")
-                course.report.add("signed in, and a new SMS on the page", time.monotonic() - began, "s", 20)
+    """Bring this one up with data in it, then the next one; then go back, by both ways."""
+    with (
+        course.part("e. upgrade and back"),
+        provider() as sandbox,
+        Project(course.engine, course.image, at_provider(sandbox)) as project,
+    ):
+        newest = _write_migration(project.folder)
+        course.build(f"{course.image}-next", project.folder)
+        project.up()
+        password = project.first_password()  # later on, the container that told it is gone
+        receive(sandbox, "Before the upgrade 717171")
+        session = _signed_in(project, password, "Before the upgrade 717171")
+        for way in (_take_migrations_back, _restore):
+            assert seconds_until(lambda: _has_all(project, sandbox), 90) < 90, "not all SMS were read"
+            project.exec("web", "python", "manage.py", "backup", BACKUP)
+            then = project.sql("SELECT now()").strip()
+            kept = _kept(project, then)
+            _go_on(course, project)
+            course.hold("data after the upgrade", *_differ(kept, _kept(project, then)))
+            course.hold("still signed in after it", *([] if _shows(session, "717171") else ["no"]))
+            _go_back(course, project, way, newest)
+            course.hold("data after going back", *_differ(kept, _kept(project, then)))
+            receive(sandbox, f"Back {way.__name__}")
+            began = time.monotonic()
+            session = _signed_in(project, password, f"Back {way.__name__}")
+            course.report.add("signed in, and a new SMS on the page", time.monotonic() - began, "s", 20)
+
+
+def _write_migration(folder: Path) -> str:
+    """Make the files in the folder those of a next version; gives the newest migration of this one."""
+    newest = max(file.stem for file in (folder / MIGRATIONS).glob("0*.py"))
+    (folder / MIGRATIONS / f"{NEXT}.py").write_text(MIGRATION.format(newest=newest))
+    return newest
 
 
 def _signed_in(project: Project, password: str, text: str) -> Session:
@@ -75,58 +91,46 @@ def _signed_in(project: Project, password: str, text: str) -> Session:
     return session
 
 
-def _go_on(course: Course, project: Project, before: list[str]) -> None:
-    """The new files and image, `up -d`."""
+def _has_all(project: Project, sandbox: Sandbox) -> bool:
+    return int(project.sql("SELECT count(*) FROM dashboard_sms")) == len(sandbox.world.sms)
+
+
+def _go_on(course: Course, project: Project) -> None:
+    """The image of the next version, `up -d`."""
     with _watched(project) as away:
-        project.image, began = course.image, time.monotonic()
-        project.use_files()
+        began = time.monotonic()
+        project.use_image(f"{course.image}-next")
         project.up()
     course.report.add("upgrade: until all are healthy", time.monotonic() - began, "s", 180)
     course.report.add("upgrade: longest without a page", max(away), "s")
-    course.hold("a migration has come", *([] if len(_migrations(project)) > len(before) else ["none"]))
-    applied = project.sql("SELECT extract(epoch FROM max(applied)) FROM django_migrations")
+    at = f"SELECT extract(epoch FROM applied) FROM django_migrations WHERE name = '{NEXT}'"
+    applied = project.sql(at).strip()
+    course.hold("the migration has come", *([] if applied else ["no"]))
     early = float(applied) - project.python("web", STARTED) - 1  # the kernel tells whole seconds
     course.hold("web waited for migrate", *([f"came {early:.0f} s before its end"] if early > 0 else []))
 
 
-def _go_back(course: Course, project: Project, older: tuple[str, str], way: Way, migrations: list[str]) -> None:
+def _go_back(course: Course, project: Project, way: Way, newest: str) -> None:
     began = time.monotonic()
     project.compose("stop", *OURS[1:], seconds=300)
-    way(project, older, migrations)
-    project.image = older[0]
-    project.use_files(older[1])
+    way(course, project, newest)
+    project.use_image(course.image)
     project.up()
-    course.report.add(
-        f"{way.__name__.strip('_').replace('_', ' ')}: until pages answer again", time.monotonic() - began, "s", 180
-    )
+    name = way.__name__.strip("_").replace("_", " ")
+    course.report.add(f"{name}: until pages answer again", time.monotonic() - began, "s", 180)
 
 
-def _take_migrations_back(project: Project, older: tuple[str, str], migrations: list[str]) -> None:
+def _take_migrations_back(course: Course, project: Project, newest: str) -> None:
     """By the new version: what came since stays."""
-    project.compose(
-        "run", "--rm", "--no-deps", "-T", "web", "python", "manage.py", "migrate", "dashboard", migrations[-1]
-    )
+    project.compose("run", "--rm", "--no-deps", "-T", "web", "python", "manage.py", "migrate", "dashboard", newest)
 
 
-def _restore(project: Project, older: tuple[str, str], migrations: list[str]) -> None:
+def _restore(course: Course, project: Project, newest: str) -> None:
     """By the old version: as it was when the backup was taken."""
-    project.image = older[0]
-    project.use_files(older[1])
+    project.use_image(course.image)
     time.sleep(21)  # it refuses while the last sign of life is younger
-    project.compose(
-        *("run", "--rm", "--no-deps", "-T", "web", "python", "manage.py", "restore", BACKUP, "--replace"),
-    )
-
-
-def _before_newest_migration() -> tuple[str, str]:
-    """The commit before the one that brought the newest migration, and the name of that."""
-    log = ("git", "log", "-1", "--diff-filter=A", "--name-only", "--format=%H", "--", MIGRATIONS)
-    commit, *files = call(log, folder=ROOT).split()
-    return call(("git", "rev-parse", f"{commit}^"), folder=ROOT).strip(), PurePath(files[-1]).stem
-
-
-def _migrations(project: Project) -> list[str]:
-    return project.sql("SELECT name FROM django_migrations WHERE app = 'dashboard' ORDER BY name").split()
+    command = ("python", "manage.py", "restore", BACKUP, "--replace")
+    project.compose("run", "--rm", "--no-deps", "-T", "web", *command)
 
 
 def _kept(project: Project, until: str) -> dict[str, str]:
