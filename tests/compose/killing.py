@@ -54,6 +54,7 @@ def kill_each(course: Course, project: Project, sandbox: Sandbox) -> None:
             course.report.add(f"SMS {name}", number, "SMS", 0, n=load.sms)
         course.hold("orders, bookings and prices", *truth.other_differences(sandbox))
         course.report.add("purchases asked for", load.purchases, "purchases")
+        course.hold("there was a load", *([] if load.purchases >= 10 and load.sms >= 50 else ["it broke off"]))
         judge(course.report, [sandbox], [Account.objects.get()])
 
 

@@ -131,7 +131,7 @@ class Project:
         if self.engine.name != "podman":
             self.up(*words)
             return
-        for container in [each for service in OURS for each in self.engine.containers(self.name, service)]:
+        for container in [each for service in reversed(OURS) for each in self.engine.containers(self.name, service)]:
             self.engine.run("rm", "-f", "-t", "10", container)
         self.compose("up", "-d", "migrate", "redis", "postgres")
         self.engine.run("wait", self.container("migrate"))
