@@ -13,6 +13,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='user',
             name='language',
-            field=models.CharField(blank=True, choices=[('', 'As this browser has it'), ('en', 'English'), ('de', 'Deutsch')], default='', max_length=5),
+            field=models.CharField(blank=True, choices=[('', 'As this browser has it'), ('en', 'English'), ('de', 'Deutsch')], db_default='', default='', max_length=5),
         ),
     ]

@@ -31,7 +31,9 @@ class User(AbstractUser):
 
     theme = models.CharField(max_length=5, choices=Theme.choices, default=Theme.SYSTEM, blank=True)
     time_zone = models.CharField(max_length=64, blank=True, help_text=_("Empty: the time zone of the browser."))
-    language = models.CharField(max_length=5, choices=Language.choices, default=Language.BROWSER, blank=True)
+    language = models.CharField(
+        max_length=5, choices=Language.choices, default=Language.BROWSER, db_default=Language.BROWSER.value, blank=True
+    )
     notify_about = models.CharField(max_length=4, choices=NotifyAbout.choices, default=NotifyAbout.MINE)
 
     class Meta:
