@@ -87,6 +87,12 @@ def test_every_variable_of_the_files_is_explained_in_the_example() -> None:
         assert asked <= explained, name
 
 
+def test_what_the_settings_read_is_in_the_image(settings: Any) -> None:
+    named = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    folders = [*settings.LOCALE_PATHS, *settings.STATICFILES_DIRS, *settings.TEMPLATES[0]["DIRS"]]
+    assert {f"!{Path(folder).relative_to(ROOT).parts[0]}" for folder in folders} <= set(named)
+
+
 def test_the_image_runs_as_nobody_special_and_takes_no_secret_in() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     final = dockerfile.rpartition("\nFROM ")[2]
