@@ -142,9 +142,16 @@ class Project:
         """Remove containers, networks, volumes and files. Safe to repeat."""
         with contextlib.suppress(EngineError):
             self.compose("down", "-v", "-t", "5", seconds=300)
-        for container in self.engine.containers(self.name):
-            with contextlib.suppress(EngineError):
-                self.engine.run("rm", "-f", "-v", container)
+        # What is left when that broke off; one that others depend on goes in a later round.
+        for _ in range(3):
+            for container in self.engine.containers(self.name):
+                with contextlib.suppress(EngineError):
+                    self.engine.run("rm", "-f", "-v", container)
+        for kind in ("volume", "network"):
+            label = f"label=com.docker.compose.project={self.name}"
+            for name in self.engine.run(kind, "ls", "-q", "--filter", label).split():
+                with contextlib.suppress(EngineError):
+                    self.engine.run(kind, "rm", name)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     # Its containers --------------------------------------------------------------------------------
