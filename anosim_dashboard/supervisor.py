@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 from .children import Child, die_with
 from .embedded_redis import LOG_NAME
@@ -159,8 +160,7 @@ class Supervisor:
                     return False
             awaited = self.plan.awaited()
             if not awaited:
-                with contextlib.suppress(BrokenPipeError):
-                    print(f"Ready: {self.plan.address}", *self._welcome, sep="\n", flush=True)
+                _say("\n".join((f"Ready: {self.plan.address}", *self._welcome)), sys.stdout)
                 break
             if time.monotonic() > slow_at:
                 slow_at += _SLOW_START
@@ -256,8 +256,10 @@ def sole_owner(data_dir: Path) -> Iterator[None]:
         yield
 
 
-def _say(sentence: str) -> None:
-    print(sentence, file=sys.stderr, flush=True)
+def _say(sentence: str, to: TextIO = sys.stderr) -> None:
+    """Whoever reads it may be gone (a journal that restarts, a full disk): nothing stops for that."""
+    with contextlib.suppress(OSError):
+        os.write(to.fileno(), f"{sentence}\n".encode())
 
 
 def main() -> int:

@@ -28,9 +28,9 @@ ROOT = Path(__file__).resolve().parent.parent
 class Running:
     """A supervisor process over fakes, and what it and they have said so far."""
 
-    def __init__(self, folder: Path, **options: Any) -> None:
+    def __init__(self, folder: Path, complains_to: Path | None = None, **options: Any) -> None:
         self.folder = folder
-        self.output, self.errors = folder / "output", folder / "errors"
+        self.output, self.errors = folder / "output", complains_to or folder / "errors"
         with self.output.open("wb") as output, self.errors.open("wb") as errors:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tests.supervised", str(folder), json.dumps(options)],
@@ -147,6 +147,14 @@ def test_a_child_that_dies_is_started_again(start: Start, name: str) -> None:
     assert f"{name} was ended by signal 9; it starts again in 0.25 s." in running.errors.read_text()
     assert running.stop() == 0
     assert not running.left_alive()
+
+
+def test_it_goes_on_where_nothing_can_be_said_any_more(start: Start) -> None:
+    running = start(complains_to=Path("/dev/full"))
+    running.wait_ready()
+    os.kill(running.wait_started("worker"), signal.SIGKILL)
+    running.wait_started("worker", times=2)
+    assert running.stop() == 0
 
 
 def test_a_child_that_keeps_dying_waits_longer_each_time(start: Start) -> None:
