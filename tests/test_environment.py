@@ -69,7 +69,9 @@ def test_a_variable_that_is_set_wins_over_dotenv(tmp_path: Path, monkeypatch: py
 
 
 def test_no_dotenv_is_fine(tmp_path: Path) -> None:
+    before = dict(os.environ)
     load_dotenv(tmp_path / "nothing here" / ".env")
+    assert dict(os.environ) == before
 
 
 @pytest.mark.parametrize(
