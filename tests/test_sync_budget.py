@@ -40,6 +40,48 @@ def test_four_workers_together_keep_to_the_rate_of_one(redis: Redis) -> None:
     assert moments[-1] - moments[0] >= 38 / 20
 
 
+def test_no_second_holds_more_calls_than_the_rate_wherever_between_two_turns_the_first_falls(redis: Redis) -> None:
+    moments: list[list[float]] = []
+
+    def idle_then_hurry(pk: int) -> None:
+        budget = CallBudget(pk, per_second=5, redis=redis)
+        time.sleep(pk * 0.023)
+        moments.append(spread([budget] * 3, calls=2))
+
+    accounts = [threading.Thread(target=idle_then_hurry, args=(pk,)) for pk in range(1, 13)]
+    for account in accounts:
+        account.start()
+    for account in accounts:
+        account.join()
+    assert min(six[-1] - six[0] for six in moments) >= 1.0
+
+
+def test_no_second_holds_more_calls_than_the_rate_while_the_pace_changes(redis: Redis) -> None:
+    rate, ended = 20, threading.Event()
+
+    def slow_down_and_recover() -> None:
+        while not ended.wait(0.07):
+            redis.set("budget:1:slow", f"3 {CallBudget._now(redis)}")
+            ended.wait(0.07)
+            redis.delete("budget:1:slow")
+
+    changing = threading.Thread(target=slow_down_and_recover)
+    changing.start()
+    moments = spread([CallBudget(1, rate, redis) for _ in range(4)], calls=20)
+    ended.set()
+    changing.join()
+    assert min(last - first for first, last in zip(moments, moments[rate:], strict=False)) >= 1.0
+
+
+def test_a_call_after_a_rest_does_not_wait(redis: Redis) -> None:
+    budget = CallBudget(1, per_second=1, redis=redis)
+    budget.wait()
+    time.sleep(2.3)
+    begun = time.monotonic()
+    budget.wait()
+    assert time.monotonic() - begun < 0.3
+
+
 def test_accounts_do_not_slow_each_other_down(redis: Redis) -> None:
     begun = time.monotonic()
     spread([CallBudget(pk, per_second=10, redis=redis) for pk in range(1, 6)], calls=3)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from dashboard.models import Account, Booking, Sms, SmsGap
 from dashboard.sandbox import Sandbox
+from dashboard.sync import runs
 
 from .provider import account_at, read, read_until_done
 
@@ -28,7 +31,7 @@ def sandbox(redis_url: str, settings: Any) -> Iterator[Sandbox]:
 def order(sandbox: Sandbox) -> int:
     """A new rental from elsewhere; the number of its booking."""
     world = sandbox.world
-    world.move_money(world.balance, "top-up")
+    world.move_money(Decimal(50), "top-up")
     product = next(row for row in world.products.values() if row.rental_type == "RentalService" and row.price < 50)
     for network in product.providers:
         network.available = 10
@@ -172,3 +175,19 @@ def test_a_clock_of_ours_that_is_ahead_hides_no_loss(sandbox: Sandbox) -> None:
     flood(sandbox, booking, 150)
     read_until_done(account)
     assert len(lost_spans(account)) == 1
+
+
+def test_a_gap_after_each_gap_keeps_no_booking_waiting_for_ever(sandbox: Sandbox) -> None:
+    account = account_at(sandbox)
+    read_until_done(account)
+    for _ in range(runs.BOOKINGS_A_RUN + 5):
+        order(sandbox)
+    read_until_done(account)
+    running = Booking.objects.filter(account=account).running()
+    assert runs.BOOKINGS_A_RUN < running.count() < 2 * runs.BOOKINGS_A_RUN
+    before = len(sandbox.calls)
+    for _ in range(2):
+        running.update(sms_wanted_at=timezone.now())
+        read(account, "booking_sms")
+    asked = {call["path"] for call in sandbox.calls[before:]}
+    assert {f"/api/v1/Sms/{remote_id}" for remote_id in running.values_list("remote_id", flat=True)} <= asked

@@ -78,8 +78,11 @@ class BookingQuerySet(AccountQuerySet["Booking"]):
         return {pk: count for pk, account, count in found if account in account_ids}
 
     def sms_wanted(self) -> Self:
-        """Bookings whose own SMS list is to be read, the longest wanted first, of these the running ones first."""
-        return self.exclude(sms_wanted_at=None).order_by("sms_wanted_at", "-runs_until")
+        """Bookings whose own SMS list is to be read, the longest wanted first, of these the longest unread ones first
+        (a gap wants all at once, and one more while they are read must not send the last ones back to the end of the
+        line), of the never read ones those that run longest."""
+        unread_first = models.F("sms_read_at").asc(nulls_first=True)
+        return self.exclude(sms_wanted_at=None).order_by("sms_wanted_at", unread_first, "-runs_until")
 
 
 class Booking(models.Model):

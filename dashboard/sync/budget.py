@@ -1,7 +1,9 @@
 """The call budget of an account: one for all workers on all hosts, kept in Redis, slowed down by 429.
 
-Time is cut into slots, one call each; a call takes the first free slot by SET NX and sleeps until it begins. That is
-atomic without a script and spaces the calls evenly. The clock is the server's, so that hosts need not agree.
+Time is cut into slots, one call each; a call takes the next free slot by SET NX and sleeps until it begins, or goes at
+once where the slot that runs is nobody's. That is atomic without a script and spaces the calls evenly. To slow down is
+to take each second, third... slot of the same row, so no second holds more than the rate, whatever the pace was before.
+The clock is the server's, so that hosts need not agree.
 Without Redis (a hand-run sync while it is away) the process paces itself at half the rate.
 """
 
@@ -25,9 +27,10 @@ LONGEST_WAIT = 10.0  # seconds that a call waits for a slot before it gives way 
 URGENT_DEBT = 1.5  # seconds of slots that urgent calls may take in advance
 SILENCE = "ANOSIM asked us to call less often."
 LONGEST_PAUSE = 900.0  # cap of Retry-After: 15 minutes
-# A 429 makes the slots wider by a factor and is forgotten after some seconds: several in a row slow us down to what
-# the provider bears, a stray one now and then hardly does.
-WIDER = 1.4
+# Between two slots a little more than the rate asks for, because calls reach the provider less evenly than they leave.
+SLACK = 1.04
+# A 429 raises the level by one, and it sinks by one in so many seconds; at level n each n-th slot is taken. So several
+# in a row slow us down to what the provider bears, and a stray one now and then costs no more than its silence.
 MOST_LEVELS = 6
 FORGOTTEN_AFTER = 10.0
 _local_lock = threading.Lock()
@@ -46,7 +49,7 @@ class CallBudget:
 
     def __init__(self, account_id: int, per_second: int | None = None, redis: Redis | None = None) -> None:
         self._id = account_id
-        self._width = 1.0 / (per_second or settings.ANOSIM_MAX_CALLS_PER_SECOND)
+        self._width = SLACK / (per_second or settings.ANOSIM_MAX_CALLS_PER_SECOND)
         self._redis = redis
 
     def wait(self) -> None:
@@ -134,13 +137,17 @@ class CallBudget:
         now = seconds + micros / 1e6
         if (left := _left(pause, now)) > 0:
             raise NotOurTurn(SILENCE, left)
-        width = self._width * WIDER ** round(_level(slow, now))
-        first = int(now / width)
-        for slot in range(first, first + int(LONGEST_WAIT / width)):
+        width = self._width
+        stride = max(1, round(_level(slow, now)))
+        first = (int(now / width) // stride + 1) * stride
+        for slot in range(first, first + int(LONGEST_WAIT / width), stride):
             starts = slot * width
-            name = self._name(f"slot:{int(width * 1000)}:{slot}")
-            if redis.set(name, "1", nx=True, px=int((starts - now + width + 1) * 1000)):
-                return max(0.0, float(starts - now))
+            life = int((starts - now + stride * width + 1) * 1000)
+            if not redis.set(self._name(f"slot:{slot}"), "1", nx=True, px=life):
+                continue
+            if slot == first and not redis.exists(*(self._name(f"slot:{one}") for one in range(slot - stride, slot))):
+                return 0.0  # nobody's turn is running: this one may begin early
+            return float(starts - now)
         raise NotOurTurn("Our own calls to ANOSIM are queueing.", LONGEST_WAIT / 2)
 
     def _reserve_locally(self) -> float:

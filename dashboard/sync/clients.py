@@ -19,17 +19,17 @@ _lock = threading.Lock()
 _clients: dict[tuple[int, bool, int], tuple[str, Client]] = {}
 
 
-def client_for(account: Account) -> Client:
+def client_for(account: Account, tries: int = TRIES) -> Client:
     """A client with this account's key and address; kept, so that its connections are used again.
 
     Raises encryption.CannotUnseal when no field key opens the key.
     """
-    return _client(account, urgent=False)
+    return _client(account, tries, urgent=False)
 
 
 def spending_client_for(account: Account) -> Client:
     """Like `client_for`, for what a person waits for: its calls go before those of the schedule."""
-    return _client(account, urgent=True)
+    return _client(account, TRIES, urgent=True)
 
 
 def client_for_one_call(account: Account, before_call: Callable[[], None]) -> Client:
@@ -68,9 +68,10 @@ def heed_silence(account: Account) -> None:
     CallBudget(account.pk).heed()
 
 
-def _client(account: Account, urgent: bool) -> Client:
+def _client(account: Account, tries: int, *, urgent: bool) -> Client:
     made_from = f"{account.base_url} {account.sealed_key}"
-    tries = 1 if account.breaker_failures else TRIES
+    if account.breaker_failures:
+        tries = 1
     with _lock:
         known = _clients.get((account.pk, urgent, tries))
         if known and known[0] == made_from:
