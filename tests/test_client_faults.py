@@ -12,6 +12,7 @@ import pytest
 
 from dashboard.anosim import AnosimError, Client, TryLater, Unreadable, client
 from tests.scripted_server import (
+    Line,
     Reply,
     ScriptedServer,
     cut_off,
@@ -52,6 +53,14 @@ def read(server: ScriptedServer, answer: Reply, **options: Any) -> Any:
         return asked.sms()
 
 
+def answer_after(seconds: float) -> Reply:
+    def wait(line: Line) -> None:
+        if line.wait(seconds):
+            line.send(reply(sample("sms.json")))
+
+    return wait
+
+
 @pytest.mark.parametrize("slow", SLOW)
 def test_a_slow_server_cannot_hold_a_read_beyond_its_deadline(server: ScriptedServer, slow: Reply) -> None:
     begun = time.monotonic()
@@ -67,6 +76,20 @@ def test_all_tries_together_end_at_twice_the_deadline(server: ScriptedServer, sl
         read(server, slow, read_deadline=0.3, tries=50)
     assert time.monotonic() - begun < 1.6
     assert 2 <= len(server.seen) <= 3
+
+
+def test_one_lost_answer_holds_messages_up_for_half_a_deadline_and_a_slow_one_is_still_waited_for(
+    server: ScriptedServer,
+) -> None:
+    slow: list[Reply] = [silence, answer_after(0.4)]
+    server.replies = slow
+    begun = time.monotonic()
+    with Client(server.url, KEY, tries=2, read_deadline=0.6) as asked:
+        assert asked.sms().total > 0
+    assert 0.65 < time.monotonic() - begun < 1.1
+    server.replies = [answer_after(0.4)]
+    with Client(server.url, KEY, tries=1, read_deadline=0.6) as asked:
+        assert asked.sms().total > 0
 
 
 @pytest.mark.parametrize(

@@ -135,8 +135,9 @@ class Client:
         return self._list(parse_sim_card, "/SimCards")
 
     def sms(self) -> Listing[Sms]:
-        """#9, the last 100. Equal rows are different messages (wild fact 7)."""
-        return self._list(parse_sms, "/Sms")
+        """#9, the last 100. Equal rows are different messages (wild fact 7). A person waits for what is in it: of
+        several tries the first has half the time, so that one lost packet does not hold up all messages."""
+        return self._list(parse_sms, "/Sms", hasty=True)
 
     def booking_sms(self, booking_id: int) -> Listing[Sms]:
         """#10."""
@@ -195,22 +196,30 @@ class Client:
         query: Mapping[str, int] | None = None,
         *,
         of_object: bool = False,
+        hasty: bool = False,
     ) -> Listing[T]:
         def judge(answer: Answer) -> Listing[T]:
             return answers.listing(answer, parse, of_object=of_object)
 
-        return self._read(judge, path, query=query)
+        return self._read(judge, path, query=query, hasty=hasty)
 
     def _one(self, parse: Callable[[Row], T | None], id: int, *paths: str) -> T:
         return self._read(lambda answer: answers.single(answer, parse, wanted=int(id)), *paths)
 
-    def _read(self, judge: Callable[[Answer], T], *paths: str, query: Mapping[str, int] | None = None) -> T:
+    def _read(
+        self,
+        judge: Callable[[Answer], T],
+        *paths: str,
+        query: Mapping[str, int] | None = None,
+        hasty: bool = False,
+    ) -> T:
         deadline = _Deadline(2 * self._read_deadline)
+        turn = 1
 
         def send(path: str) -> Answer:
-            return self._send_read(path, query or {}, min(self._read_deadline, deadline.left()))
+            share = 2 if hasty and turn == 1 < self._tries else 1
+            return self._send_read(path, query or {}, min(self._read_deadline / share, deadline.left()))
 
-        turn = 1
         while True:
             try:
                 return judge(self._first_known(paths, send, deadline))
