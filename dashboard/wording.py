@@ -37,6 +37,17 @@ _RENTAL_TYPES = {
     "rentalservice": gettext_noop("Service rental"),
     "rentalfull": gettext_noop("Full SIM"),
 }
+_STATES = {
+    "active": gettext_noop("Active"),
+    "pending": gettext_noop("Pending"),
+    "ended": gettext_noop("Ended"),
+    "expired": gettext_noop("Expired"),
+    "not used": gettext_noop("Not used"),
+    "notused": gettext_noop("Not used"),
+    "cancelled": gettext_noop("Cancelled"),
+    "canceled": gettext_noop("Cancelled"),
+    "refunded": gettext_noop("Refunded"),
+}
 _GERMAN_SIGNS = str.maketrans(",.", ".,")
 
 
@@ -90,6 +101,12 @@ def rental_type_text(rental_type: str) -> str:
     """The kind of rental in words; an unknown one as it came."""
     words = _RENTAL_TYPES.get(rental_type.lower())
     return _(words) if words else rental_type
+
+
+def state_text(state: str) -> str:
+    """The state of a booking in words; an unknown one as it came, made safe to show."""
+    words = _STATES.get(state.strip().lower())
+    return _(words) if words else visible(state)
 
 
 def service_text(service: str, rental_type: str = "") -> str:

@@ -9,12 +9,14 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.utils import translation
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboard import wording
 from dashboard.foreign_text import FOLD_OVER, beginning, visible
 from dashboard.local_time import Clock, iso, zone_named
+from dashboard.models import Booking
 
 NOW = datetime(2026, 11, 23, 14, 31, 7, tzinfo=UTC)
 SPRITE = Path(__file__).parent.parent / "static/dashboard/flags.svg"
@@ -153,3 +155,17 @@ def test_day_and_month_begin_at_midnight_of_the_zone() -> None:
 @pytest.mark.parametrize("name", ["Nowhere/City", "../../etc/passwd", "/etc/localtime", "a\x00b", ""])
 def test_a_zone_that_does_not_exist_is_none(name: str) -> None:
     assert zone_named(name) is None
+
+
+@pytest.mark.parametrize("state", sorted(Booking.CLOSED_STATES))
+def test_every_state_that_ends_a_booking_has_words_in_each_language(state: str) -> None:
+    english = wording.state_text(state.upper())
+    with translation.override("de"):
+        german = wording.state_text(state.upper())
+    assert english[0].isupper()
+    assert english != state.upper()
+    assert german not in (english, state.upper())
+
+
+def test_a_state_that_nobody_knows_is_shown_as_it_came_and_made_safe() -> None:
+    assert wording.state_text("Hibernating\u202e") == visible("Hibernating\u202e")

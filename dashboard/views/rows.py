@@ -34,6 +34,7 @@ from ..wording import (
     number_text,
     rental_type_text,
     service_text,
+    state_text,
 )
 
 Row = dict[str, Any]
@@ -204,12 +205,12 @@ def _kind_text(language: str, rental_type: str, minutes: int | None) -> str:
 def badge(state: str, running: bool, sms_count: int, has_code: bool) -> tuple[str, str]:
     """Kind and words of a booking's badge. A state that we do not know is shown as it came."""
     if not running:
-        return "", visible(state) or _("Ended")
+        return "", state_text(state) or _("Ended")
     if sms_count:
         return "ok", _("Code in") if has_code else _("SMS in")
     if state.lower() in ("active", ""):
         return "wait", _("Waiting for SMS")
-    return "wait", visible(state)
+    return "wait", state_text(state)
 
 
 def countdown(starts_at: datetime | None, ends_at: datetime | None, clock: Clock) -> Row | None:
