@@ -23,7 +23,7 @@ from .inbox_scope import booking_of, in_scope
 from .paging import CURSORS, Page, Sort, first_rows, page_of, without
 from .panels import Context, Panel
 from .parameters import choice_of, days_of, text_of, whole_of
-from .rows import by_day, sms_rows
+from .rows import by_day, joined, sms_rows
 from .shell import names_of
 from .unread import read_version, states_of
 
@@ -95,11 +95,12 @@ def _build(request: HttpRequest) -> Context:
     newest = max((state.newest for state in states_of(request).values()), default=0)
     page = page_of(found(request).for_list(), request.GET, SORTS)
     unread = unread_of(request.user.pk or 0, states_of(request), page.rows)
+    messages = sms_rows(page.rows, clock, names_of(request), unread)
     query = without(request.GET, *CURSORS)
     say_account(request, query)
     return {
         "page": page,
-        "days": by_day(sms_rows(page.rows, clock, names_of(request), unread), clock),
+        "days": [(day, joined(rows)) for day, rows in by_day(messages, clock)],
         "filtered": any(text_of(request.GET, name) for name in FILTERS),
         "sentences": _sentences(request, page),
         "nothing": _nothing(request),

@@ -23,7 +23,7 @@ from .access import accounts_in_view
 from .bookings import next_end
 from .paging import first_rows
 from .panels import Context, Panel
-from .rows import Row, booking_rows, sms_rows
+from .rows import Row, booking_rows, joined, sms_rows
 from .shell import accounts_of, in_view_of, names_of
 from .sparkline import points
 from .unread import read_version, states_of
@@ -135,7 +135,7 @@ def _build_newest(request: HttpRequest) -> Context:
     rows = Sms.objects.of_accounts(accounts_in_view(request)).for_list()
     newest = first_rows(rows, ("-received_at", "-id"), NEWEST_SMS)
     unread = unread_of(request.user.pk or 0, states_of(request), newest)
-    return {"rows": sms_rows(newest, Clock(), names_of(request), unread)}
+    return {"rows": joined(sms_rows(newest, Clock(), names_of(request), unread))}
 
 
 FIGURES = Panel(

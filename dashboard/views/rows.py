@@ -1,6 +1,6 @@
 """Rows of lists as plain dictionaries: what a template prints fifty times is prepared here, without models.
 
-The keys are what the fragments `_sms_rows.html` and `_booking_rows.html` read. Text of strangers is made visible
+The keys are what the fragments `_sms_row.html` and `_booking_rows.html` read. Text of strangers is made visible
 here and escaped there.
 """
 
@@ -17,7 +17,7 @@ from django.template.loader import render_to_string
 from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.html import escape
-from django.utils.safestring import mark_safe
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
 from ..foreign_text import FOLD_OVER, beginning, visible
@@ -64,8 +64,13 @@ def sms_rows(
         head, body, tail = (_markup if len(sms.text) <= FOLD_OVER else _markup.__wrapped__)(language, *known)
         state = UNREAD if sms.id in unread else ""
         markup = f"{head}{state}{body}{escape(clock.relative(sms.received_at))}{tail}"
-        rows.append({"markup": mark_safe(markup), "received_at": sms.received_at})  # noqa: S308 (each part is)
+        rows.append({"markup": markup, "received_at": sms.received_at})
     return rows
+
+
+def joined(rows: Iterable[Row]) -> SafeString:
+    """Rows of `sms_rows` as they are shown, one after the other."""
+    return mark_safe("".join(row["markup"] for row in rows))  # noqa: S308 (each part is)
 
 
 def thread_rows(messages: Iterable[Any], clock: Clock) -> list[Row]:
