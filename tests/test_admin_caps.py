@@ -15,9 +15,9 @@ from django.utils import timezone
 
 from dashboard.models import Account, AuditEvent, Membership, Purchase, PurchaseStep
 
+from . import admin_panel
+from .admin_panel import change_url
 from .factories import make_booking, make_product
-
-NO_MEMBERS = {"memberships-TOTAL_FORMS": "0", "memberships-INITIAL_FORMS": "0"}
 
 
 @pytest.fixture
@@ -27,14 +27,11 @@ def panel(client: Client, admin: Any, confirmed: Callable[[Client], None]) -> Cl
     return client
 
 
-def change_url(account: Account) -> str:
-    return f"/admin/dashboard/account/{account.pk}/change/"
-
-
 def form_of(account: Account, **fields: Any) -> dict[str, Any]:
-    values = {"name": account.name, "base_url": account.base_url, "enabled": "on", "api_key": ""}
+    """The form of an account with its caps as they are."""
     caps = {name: getattr(account, name) for name in ("order_cap_usd", "daily_cap_usd")}
-    return {**NO_MEMBERS, **values, **{name: "" if cap is None else str(cap) for name, cap in caps.items()}, **fields}
+    shown = {name: "" if cap is None else str(cap) for name, cap in caps.items()}
+    return admin_panel.form_of(account, **{**shown, **fields})
 
 
 def test_the_stop_and_the_caps_are_set_and_on_record(panel: Client, account: Account, admin: Any) -> None:
