@@ -12,17 +12,11 @@ from dashboard.live import topics
 from dashboard.models import Account, AuditEvent, Booking, Membership, Purchase, User
 from dashboard.models.bookings import labels_of
 
+from .booking_forms import HTMX, words
+from .booking_forms import page as page
 from .factories import make_booking, make_order, make_product, make_sms
 from .query_plans import statements_of
 from .test_panels import panel_url
-
-HTMX = {"HX-Request": "true"}
-
-
-@pytest.fixture
-def page(client: Client, operator: Any) -> Client:
-    client.force_login(operator)
-    return client
 
 
 @pytest.fixture
@@ -32,10 +26,6 @@ def booking(account: Account) -> Booking:
 
 def url_of(booking: Booking) -> str:
     return f"/bookings/{booking.pk}/notes/"
-
-
-def words(response: Any) -> str:
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", response.content.decode()))
 
 
 def shown(response: Any) -> set[int]:
