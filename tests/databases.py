@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
+from django.db import connection
 
 ROOT = Path(__file__).resolve().parent.parent
 POSTGRES = os.environ.get("DATABASE_URL", "")
@@ -44,3 +45,12 @@ def manage(url: str, folder: Path, *words: str, code: str = "") -> subprocess.Co
     return subprocess.run(
         [sys.executable, "manage.py", *command], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
     )
+
+
+def database_url() -> str:
+    """The database of the run, for another process."""
+    values = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{values['NAME']}"
+    place = f"{values['HOST']}:{values['PORT'] or 5432}"
+    return f"postgresql://{values['USER']}:{values['PASSWORD']}@{place}/{values['NAME']}"

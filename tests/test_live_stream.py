@@ -1,72 +1,26 @@
-"""The live stream over a real server and a real Redis: who hears what, how soon, and what breaks it."""
+"""The live stream over a real server and a real Redis: who hears what, and how soon."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
-from django.db import connection, connections
-from django.test import Client as Browser
 from redis import Redis
 
 from dashboard.live import hub, stream
-from dashboard.live.topics import BALANCE, BOOKINGS, CHANNEL, SMS, TOPICS, live_version, touch
-from dashboard.live.viewer import Viewer
+from dashboard.live.topics import BALANCE, BOOKINGS, CHANNEL, SMS, live_version, touch
 from dashboard.models import Membership
-from tests.redis_server import RedisServer
-from tests.streaming import Listener, serving, wait_until
+from tests.streaming import Listener
+
+from .live_streams import listen as listen
+from .live_streams import port as port
+from .live_streams import session_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def port(redis_url: str, settings: Any) -> Iterator[int]:
-    """The project served, with its subscription made."""
-    settings.REDIS_URL = redis_url
-    with serving() as port:
-        wait_until(lambda: subscribers(redis_url) == 1, 5)
-        yield port
-
-
-def subscribers(url: str) -> int:
-    with Redis.from_url(url) as redis:
-        return int(redis.pubsub_numsub(CHANNEL)[0][1])
-
-
-def session_of(user: Any) -> str:
-    browser = Browser()
-    browser.force_login(user)
-    return browser.cookies[django_settings.SESSION_COOKIE_NAME].value
-
-
-@pytest.fixture
-def listen(port: int) -> Iterator[Callable[..., Listener]]:
-    """Open a stream as a person; it is past its first `sync`. All are closed at the end of the test."""
-    opened: list[Listener] = []
-
-    def _listen(user: Any, **values: Any) -> Listener:
-        listener = Listener(port, session_of(user), **values)
-        opened.append(listener)
-        assert listener.status == 200
-        assert set(listener.event("sync")) == {"v"}
-        return listener
-
-    yield _listen
-    for listener in opened:
-        listener.close()
 
 
 # --- what is told
@@ -272,192 +226,3 @@ def test_of_too_many_streams_of_a_person_the_oldest_makes_room(
     assert mine[0].raw.endswith(hub.CROWDED_FRAME)
     assert len(stream.hub.clients) == 4
     assert not any(listener.ended for listener in [colleague, *mine[1:]])
-
-
-# --- what it costs
-
-
-def test_a_hundred_streams_hear_at_once_hold_no_connection_and_are_gone_when_they_close(
-    listen: Any, port: int, account: Any, django_user_model: Any
-) -> None:
-    people = [django_user_model.objects.create_user(f"member{number}") for number in range(10)]
-    for person in people:
-        Membership.objects.create(user=person, account=account, role="viewer")
-    before = threading.active_count()
-    streams = [listen(people[number % 10]) for number in range(100)]
-    assert len(stream.hub.clients) == 100
-    assert threading.active_count() <= before + 5
-    assert open_connections() == [None] * 5
-    if connection.vendor == "sqlite":
-        # The three of this test's own connection, and what SQLite keeps to reuse after a close.
-        assert len(files_open(str(connection.settings_dict["NAME"]))) <= 3 + 5
-
-    begin = time.monotonic()
-    touch(account.pk, SMS)
-    for listener in streams:
-        assert listener.event("nudge", 1.0)["v"] == 1
-    assert time.monotonic() - begin < 1.0
-
-    for listener in streams:
-        listener.close()
-    wait_until(lambda: not stream.hub.clients and not stream.hub._by_user, 2)
-
-
-def open_connections() -> list[Any]:
-    """The database connection that each thread of the stream holds."""
-    gate = threading.Barrier(4)
-
-    def connection_of_this_thread(wait: bool) -> Any:
-        if wait:
-            gate.wait(5)
-        return connections["default"].connection
-
-    opening = [stream._opening.submit(connection_of_this_thread, True) for _ in range(4)]
-    return [each.result(5) for each in [*opening, stream._checking.submit(connection_of_this_thread, False)]]
-
-
-def files_open(path: str) -> list[str]:
-    names = []
-    for descriptor in Path("/proc/self/fd").iterdir():
-        with suppress(FileNotFoundError):
-            names.append(str(descriptor.readlink()))
-    return [name for name in names if name.startswith(path)]
-
-
-def test_a_browser_that_stops_reading_keeps_only_the_newest_of_each_topic() -> None:
-    async def scene() -> None:
-        central = hub.Hub()
-        client = central.join(Viewer(1, frozenset({1, 2})), "session", 0.0)
-        blocked = asyncio.Event()
-        sent: list[bytes] = []
-
-        async def send(message: dict[str, Any]) -> None:
-            if message["type"] == "http.response.body":
-                sent.append(message["body"])
-                await blocked.wait()
-
-        pump = asyncio.create_task(stream._pump(client, stream.HELLO, send))
-        await asyncio.sleep(0.01)
-        for version in range(1, 5001):
-            for account in (1, 2, 3):
-                for topic in TOPICS:
-                    central._fan_out((account, topic), version)
-        assert len(client.pending) == 2 * len(TOPICS)
-        blocked.set()
-        await asyncio.sleep(0.01)
-        client.close()
-        await pump
-        assert sent[0] == stream.HELLO
-        assert sent[1].count(b'"v":5000}') == sent[1].count(b"event: nudge") == 2 * len(TOPICS)
-
-    asyncio.run(scene())
-
-
-def test_a_browser_that_takes_nothing_for_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "SEND_WITHIN", 0.1)
-
-    async def scene() -> None:
-        client = hub.Hub().join(Viewer(1, frozenset({1})), "session", 0.0)
-
-        async def send(message: dict[str, Any]) -> None:
-            await asyncio.sleep(10)
-
-        await asyncio.wait_for(stream._pump(client, stream.HELLO, send), 1)
-
-    asyncio.run(scene())
-
-
-# --- when things break
-
-
-def test_redis_killed_and_started_again_gives_a_sync_and_nudges_again(
-    redis_server: RedisServer, settings: Any, viewer: Any, account: Any
-) -> None:
-    settings.REDIS_URL = redis_server.url
-    with serving() as port, Listener(port, session_of(viewer)) as listener:
-        wait_until(lambda: subscribers(redis_server.url) == 1, 5)
-        listener.events(0.3)
-        redis_server.kill()
-        touch(account.pk, SMS)
-        assert listener.events(1.0) == []
-        redis_server.start()
-        assert listener.event("sync", 5.0) == {}
-        touch(account.pk, SMS)
-        assert listener.event("nudge", 1.0)["v"] == 2
-        assert not listener.ended
-
-
-def test_a_redis_that_freezes_is_noticed(
-    redis_server: RedisServer, settings: Any, viewer: Any, account: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(hub, "HEARTBEAT", 0.2)
-    monkeypatch.setattr(hub, "CONNECT_TIMEOUT", 0.2)
-    settings.REDIS_URL = redis_server.url
-    assert redis_server.process is not None
-    with serving() as port, Listener(port, session_of(viewer)) as listener:
-        wait_until(lambda: subscribers(redis_server.url) == 1, 5)
-        listener.events(1.0)
-        os.kill(redis_server.process.pid, signal.SIGSTOP)
-        wait_until(lambda: stream.hub._lost, 3)
-        os.kill(redis_server.process.pid, signal.SIGCONT)
-        listener.event("sync", 5.0)
-        touch(account.pk, SMS)
-        assert listener.event("nudge", 1.0)["v"] == 1
-
-
-def test_without_redis_a_stream_opens_and_stays_open(
-    tmp_path: Any, settings: Any, viewer: Any, account: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(stream, "PING_EVERY", 0.1)
-    settings.REDIS_URL = f"unix://{tmp_path}/nobody.sock"
-    with serving() as port, Listener(port, session_of(viewer)) as listener:
-        listener.event("sync")
-        touch(account.pk, SMS)
-        listener.events(1.0)
-        assert not listener.ended
-        assert listener.raw.count(b": ping\n\n") >= 3
-
-
-def test_a_stop_of_the_server_ends_open_streams_at_once(redis_url: str, viewer: Any, tmp_path: Any) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "uvicorn", "anosim_dashboard.asgi:application", "--port", str(port)]
-    command += ["--timeout-graceful-shutdown", "20", "--log-level", "warning"]
-    log = tmp_path / "log"
-    environment = os.environ | {"REDIS_URL": redis_url, "DATABASE_URL": database_url()}
-    environment["SECRET_KEY"] = django_settings.SECRET_KEY  # the sessions of this process hold there too
-    with log.open("wb") as output:
-        server = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
-    try:
-        wait_until(lambda: answers(port), 20)
-        streams = [Listener(port, session_of(viewer)) for _ in range(5)]
-        assert all(listener.event("sync")["v"] for listener in streams)
-        begin = time.monotonic()
-        server.terminate()
-        server.wait(10)
-        assert time.monotonic() - begin < 2.0
-        for listener in streams:
-            listener.wait_for_end(1)
-            listener.close()
-        assert "Traceback" not in log.read_text()
-        assert "ERROR" not in log.read_text()
-    finally:
-        server.kill()
-        server.wait(10)
-
-
-def database_url() -> str:
-    """The tests' database for another process."""
-    values = connection.settings_dict
-    if connection.vendor == "sqlite":
-        return f"sqlite:///{values['NAME']}"
-    place = f"{values['HOST']}:{values['PORT'] or 5432}"
-    return f"postgresql://{values['USER']}:{values['PASSWORD']}@{place}/{values['NAME']}"
-
-
-def answers(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-    except OSError:
-        return False
-    return True

@@ -30,9 +30,9 @@ from dashboard.models import Account, Booking, SyncState
 from dashboard.sandbox import Sandbox
 from dashboard.sync import schedule
 
+from .databases import database_url
 from .provider import account_at, read, read_until_done
 from .redis_server import RedisServer
-from .test_live_stream import database_url
 
 PACES = {"GET /Sms": 2.0, "GET /OrderBookingsCurrent": 2.0, "GET /Balance": 30.0, "GET /Orders": 20.0}
 RATE = 20
