@@ -3,22 +3,54 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from django.utils import timezone
 
 from dashboard.models import Account, Booking, Membership, Product, Purchase, User
-from dashboard.purchases import sending, settling, sweeping
+from dashboard.purchases import intents, sending, settling, sweeping
 from dashboard.purchases.intents import Wish
 from dashboard.sandbox import Sandbox
 
 from .factories import make_booking
 from .provider import account_at, read
 
+LOST = {"reset-after": {"rate": 1, "only": "spends", "times": 1}}  # one is sold, and the answer is lost
 READ_FIRST = ("balance", "products", "orders", "bookings")
 KLEINANZEIGEN = "Kleinanzeigen"
+
+
+@pytest.fixture
+def quick_budget(settings: Any, redis_url: str) -> None:
+    settings.REDIS_URL = redis_url
+    settings.ANOSIM_MAX_CALLS_PER_SECOND = 50
+    settings.PURCHASE_DEADLINE_SECONDS = 3
+    settings.PURCHASE_SETTLE_SECONDS = 1
+
+
+@pytest.fixture
+def shop(sandbox: Sandbox) -> Account:
+    return open_shop(sandbox)
+
+
+@pytest.fixture
+def buyer(shop: Account) -> User:
+    return make_buyer(shop)
+
+
+@contextmanager
+def full_store(seed: int) -> Iterator[Sandbox]:
+    """A sandbox where nothing is sold out."""
+    with Sandbox(seed=seed, size={"orders": 10, "bookings": 25, "sms": 10}, balance="500.00") as server:
+        for product in server.world.products.values():
+            for provider in product.providers:
+                provider.available = 500
+        yield server
 
 
 def open_shop(sandbox: Sandbox, **fields: Any) -> Account:
@@ -98,6 +130,14 @@ def _bought_elsewhere(account: Account, sandbox: Sandbox, product: Product) -> B
         ends_at=remote.ends_at,
         auto_renewal=False,
     )
+
+
+def left_unknown(sandbox: Sandbox, account: Account, user: Any) -> Purchase:
+    """An order that was sold, and whose answer was lost."""
+    sandbox.set_faults(LOST)
+    purchase = intents.queue(wish(user, account))
+    assert sending.send(purchase.pk) == "unknown"
+    return purchase
 
 
 def spends(sandbox: Sandbox) -> list[dict[str, Any]]:

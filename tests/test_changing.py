@@ -20,7 +20,9 @@ from dashboard.sandbox import Sandbox, sales
 from dashboard.sync.save_bookings import save_bookings
 from dashboard.views.booking_actions import renewal_words
 
-from .provider import account_at, read
+from .buying import make_buyer
+from .buying import shop as shop
+from .provider import read
 from .sandbox_caller import product as free_product
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quick_budget")]
@@ -42,19 +44,8 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def shop(sandbox: Sandbox) -> Account:
-    account = account_at(sandbox)
-    for kind in ("balance", "products", "orders", "bookings"):
-        read(account, kind)
-    account.refresh_from_db()
-    return account
-
-
-@pytest.fixture
 def person(shop: Account) -> User:
-    user = User.objects.create_user("buyer")
-    Membership.objects.create(user=user, account=shop, role="operator")
-    return user
+    return make_buyer(shop)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from dashboard.sandbox import Sandbox
 from dashboard.sync import outcomes, runs, schedule, single
 from dashboard.sync.budget import CallBudget, NotOurTurn
 
-from .buying import make_buyer, open_shop, rental, wish
+from .buying import left_unknown, make_buyer, open_shop, rental, wish
 from .provider import account_at, read, read_until_done
 from .redis_server import RedisServer
 from .scripted_server import ScriptedServer, reply
@@ -257,9 +257,7 @@ def test_while_the_provider_is_down_people_cause_no_calls_and_are_told_so(sandbo
 
 def test_a_purchase_in_doubt_waits_for_the_provider_without_looks_that_can_only_fail(sandbox: Sandbox) -> None:
     shop = open_shop(sandbox)
-    sandbox.set_faults({"reset-after": {"rate": 1, "only": "spends", "times": 1}})
-    purchase = intents.queue(wish(make_buyer(shop), shop))
-    assert sending.send(purchase.pk) == "unknown"
+    purchase = left_unknown(sandbox, shop, make_buyer(shop))
     stop(shop)
     assert calls_of(sandbox, lambda: settling.settle(purchase.pk)) == 0
     waiting = Purchase.objects.get()

@@ -12,33 +12,23 @@ from dashboard.models import Account, Purchase, User
 from dashboard.purchases import intents, sending
 from dashboard.sandbox import Sandbox
 
-from .buying import make_buyer, open_shop, sold, wish, work
+from .buying import LOST, full_store, sold, wish, work
+from .buying import buyer as buyer
+from .buying import quick_budget as quick_budget
+from .buying import shop as shop
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quick_budget", "noted_soon")]
 
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(seed=8, size={"orders": 10, "bookings": 25, "sms": 10}, balance="500.00") as server:
-        for product in server.world.products.values():
-            for provider in product.providers:
-                provider.available = 500
+    with full_store(seed=8) as server:
         yield server
 
 
 @pytest.fixture
-def shop(sandbox: Sandbox, settings: Any, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Account:
-    settings.REDIS_URL = redis_url
-    settings.ANOSIM_MAX_CALLS_PER_SECOND = 50
-    settings.PURCHASE_DEADLINE_SECONDS = 3
-    settings.PURCHASE_SETTLE_SECONDS = 1
+def noted_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sending, "NOTE_AGAIN", 0.01)
-    return open_shop(sandbox)
-
-
-@pytest.fixture
-def buyer(shop: Account) -> User:
-    return make_buyer(shop)
 
 
 class Away:
@@ -110,7 +100,7 @@ def test_an_answer_is_noted_as_soon_as_the_database_is_back(
 def test_a_lost_answer_is_noted_as_not_known_yet(
     buyer: User, shop: Account, sandbox: Sandbox, away: Away, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sandbox.set_faults({"reset-after": {"rate": 1, "only": "spends", "times": 1}})
+    sandbox.set_faults(LOST)
     after("_spend", away, 5, monkeypatch)
     assert sent(buyer, shop).status == "unknown"
 

@@ -17,10 +17,11 @@ from dashboard.sandbox import Sandbox
 
 from .buying import (
     KLEINANZEIGEN,
+    LOST,
     ended_activation,
+    full_store,
+    left_unknown,
     let_time_pass,
-    make_buyer,
-    open_shop,
     product_of,
     rental,
     settle_until_decided,
@@ -29,39 +30,20 @@ from .buying import (
     wish,
     work,
 )
+from .buying import buyer as buyer
+from .buying import quick_budget as quick_budget
+from .buying import shop as shop
 from .factories import make_account, make_booking
 from .provider import read
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quick_budget")]
-LOST = {"reset-after": {"rate": 1, "only": "spends", "times": 1}}
 NEVER = {"reset-before": {"rate": 1, "only": "spends", "times": 1}}
 
 
 @pytest.fixture
-def quick_budget(settings: Any, redis_url: str) -> None:
-    settings.REDIS_URL = redis_url
-    settings.ANOSIM_MAX_CALLS_PER_SECOND = 50
-    settings.PURCHASE_DEADLINE_SECONDS = 3
-    settings.PURCHASE_SETTLE_SECONDS = 1
-
-
-@pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(seed=8, size={"orders": 10, "bookings": 25, "sms": 10}, balance="500.00") as server:
-        for product in server.world.products.values():
-            for provider in product.providers:
-                provider.available = 500
+    with full_store(seed=8) as server:
         yield server
-
-
-@pytest.fixture
-def shop(sandbox: Sandbox) -> Account:
-    return open_shop(sandbox)
-
-
-@pytest.fixture
-def buyer(shop: Account) -> User:
-    return make_buyer(shop)
 
 
 def status_of(purchase: Purchase) -> str:
@@ -184,9 +166,7 @@ def test_an_order_whose_numbers_are_not_shown_yet_is_not_taken_for_ours(
 def test_an_order_that_looks_almost_like_ours_keeps_it_from_being_called_absent(
     sandbox: Sandbox, shop: Account, buyer: User
 ) -> None:
-    sandbox.set_faults(LOST)
-    purchase = intents.queue(wish(buyer, shop))
-    assert sending.send(purchase.pk) == "unknown"
+    purchase = left_unknown(sandbox, shop, buyer)
     sandbox.world.bookings[sandbox.world.orders[sold(sandbox)[0]["order"]].bookings[0]].minutes = 15
     let_time_pass(purchase)
     assert settle_until_decided(purchase) == "needs_review"
@@ -230,9 +210,7 @@ def test_where_others_buy_the_same_an_order_that_fits_goes_to_a_manager(
 ) -> None:
     sandbox.world.order(product_of(shop).remote_id)
     read(shop, "orders")
-    sandbox.set_faults(LOST)
-    purchase = intents.queue(wish(buyer, shop))
-    assert sending.send(purchase.pk) == "unknown"
+    purchase = left_unknown(sandbox, shop, buyer)
     assert settle_until_decided(purchase) == "needs_review"
     with pytest.raises(ValueError, match="another account"):
         settling.decide_by_hand(purchase, buyer, "That one.", Order(account=make_account()))
@@ -254,9 +232,7 @@ def test_an_extension_that_a_renewal_may_have_been_goes_to_a_manager(
 
 
 def test_nobody_decides_while_the_call_may_still_be_under_way(sandbox: Sandbox, shop: Account, buyer: User) -> None:
-    sandbox.set_faults(LOST)
-    purchase = intents.queue(wish(buyer, shop))
-    assert sending.send(purchase.pk) == "unknown"
+    purchase = left_unknown(sandbox, shop, buyer)
     with pytest.raises(ValueError, match="under way"):
         settling.decide_by_hand(Purchase.objects.get(pk=purchase.pk), buyer, "It was not.", None)
 
@@ -288,9 +264,7 @@ def test_an_order_that_we_cannot_store_is_not_lost(
 def test_a_provider_that_cannot_be_read_keeps_it_unknown_and_says_why(
     sandbox: Sandbox, shop: Account, buyer: User
 ) -> None:
-    sandbox.set_faults(LOST)
-    purchase = intents.queue(wish(buyer, shop))
-    assert sending.send(purchase.pk) == "unknown"
+    purchase = left_unknown(sandbox, shop, buyer)
     sandbox.go_down()
     assert settling.settle(purchase.pk) == "unknown"
     assert "refuses connections" in Purchase.objects.get().after["trouble"]

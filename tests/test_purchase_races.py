@@ -21,9 +21,10 @@ from dashboard.sandbox import Sandbox
 from tests.redis_server import RedisServer
 
 from .buying import (
+    LOST,
+    full_store,
+    left_unknown,
     let_time_pass,
-    make_buyer,
-    open_shop,
     settle_until_decided,
     sold,
     spends,
@@ -32,36 +33,18 @@ from .buying import (
     work,
     wrongs,
 )
+from .buying import buyer as buyer
+from .buying import quick_budget as quick_budget
+from .buying import shop as shop
 from .provider import read
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quick_budget")]
 
 
 @pytest.fixture
-def quick_budget(settings: Any, redis_url: str) -> None:
-    settings.REDIS_URL = redis_url
-    settings.ANOSIM_MAX_CALLS_PER_SECOND = 50
-    settings.PURCHASE_DEADLINE_SECONDS = 3
-    settings.PURCHASE_SETTLE_SECONDS = 1
-
-
-@pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(seed=5, size={"orders": 10, "bookings": 25, "sms": 10}, balance="500.00") as server:
-        for product in server.world.products.values():
-            for provider in product.providers:
-                provider.available = 500
+    with full_store(seed=5) as server:
         yield server
-
-
-@pytest.fixture
-def shop(sandbox: Sandbox) -> Account:
-    return open_shop(sandbox)
-
-
-@pytest.fixture
-def buyer(shop: Account) -> Any:
-    return make_buyer(shop)
 
 
 def at_once(count: int, act: Callable[[int], Any]) -> list[Any]:
@@ -246,7 +229,7 @@ def test_the_sweeper_hands_out_one_purchase_of_an_account_and_none_twice(shop: A
 
 def test_the_next_purchase_follows_when_the_one_before_is_done(shop: Account, buyer: Any, sandbox: Sandbox) -> None:
     first, second = intents.queue(wish(buyer, shop)), intents.queue(wish(buyer, shop))
-    sandbox.set_faults({"reset-after": {"rate": 1, "only": "spends", "times": 1}})
+    sandbox.set_faults(LOST)
     assert sending.send(first.pk) == "unknown"
     assert sweeping.following(first.pk) is None
     assert settle_until_decided(first) == "confirmed"
@@ -256,7 +239,7 @@ def test_the_next_purchase_follows_when_the_one_before_is_done(shop: Account, bu
 def test_what_waits_for_a_doubt_to_be_settled_is_given_up_after_ten_minutes(
     shop: Account, buyer: Any, sandbox: Sandbox
 ) -> None:
-    sandbox.set_faults({"reset-after": {"rate": 1, "only": "spends", "times": 1}})
+    sandbox.set_faults(LOST)
     first, second = intents.queue(wish(buyer, shop)), intents.queue(wish(buyer, shop))
     assert sending.send(first.pk) == "unknown"
     Purchase.objects.filter(pk=second.pk).update(created_at=timezone.now() - timedelta(minutes=11))
@@ -269,9 +252,7 @@ def test_what_waits_for_a_doubt_to_be_settled_is_given_up_after_ten_minutes(
 def test_a_clock_that_was_set_back_does_not_keep_a_purchase_waiting(
     shop: Account, buyer: Any, sandbox: Sandbox
 ) -> None:
-    sandbox.set_faults({"reset-after": {"rate": 1, "only": "spends", "times": 1}})
-    purchase = intents.queue(wish(buyer, shop))
-    assert sending.send(purchase.pk) == "unknown"
+    purchase = left_unknown(sandbox, shop, buyer)
     tomorrow = timezone.now() + timedelta(days=1)
     Purchase.objects.update(status_at=tomorrow, next_check_at=tomorrow)
     assert list(sweeping.due()) == [("settle", purchase.pk)]

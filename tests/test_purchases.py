@@ -13,34 +13,19 @@ from dashboard.purchases import intents, sending, settling, sweeping
 from dashboard.purchases.intents import Declined
 from dashboard.sandbox import Sandbox
 
-from .buying import let_time_pass, make_buyer, open_shop, rental, settle_until_decided, sold, spends, wish
+from .buying import LOST, left_unknown, let_time_pass, rental, settle_until_decided, sold, spends, wish
+from .buying import buyer as buyer
+from .buying import quick_budget as quick_budget
+from .buying import shop as shop
 from .provider import read
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quick_budget")]
 
 
 @pytest.fixture
-def quick_budget(settings: Any, redis_url: str) -> None:
-    settings.REDIS_URL = redis_url
-    settings.ANOSIM_MAX_CALLS_PER_SECOND = 50
-    settings.PURCHASE_DEADLINE_SECONDS = 3
-    settings.PURCHASE_SETTLE_SECONDS = 1
-
-
-@pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox(seed=4, size={"orders": 20, "bookings": 45, "sms": 60}, balance="500.00") as server:
         yield server
-
-
-@pytest.fixture
-def shop(sandbox: Sandbox) -> Account:
-    return open_shop(sandbox)
-
-
-@pytest.fixture
-def buyer(shop: Account) -> Any:
-    return make_buyer(shop)
 
 
 def test_an_order_is_sent_once_and_its_numbers_are_there_at_once(sandbox: Sandbox, shop: Account, buyer: Any) -> None:
@@ -113,7 +98,7 @@ def test_a_dearer_price_is_not_paid(sandbox: Sandbox, shop: Account, buyer: Any)
 
 
 def test_one_purchase_in_flight_and_one_unsettled_of_a_kind(sandbox: Sandbox, shop: Account, buyer: Any) -> None:
-    sandbox.set_faults({"reset-after": {"rate": 1, "only": "spends", "times": 1}})
+    sandbox.set_faults(LOST)
     first, second = intents.queue(wish(buyer, shop)), intents.queue(wish(buyer, shop))
     other = Product.objects.filter(account=shop, rental_type="Activation", country="Poland").first()
     third = intents.queue(wish(buyer, shop, product=other))
@@ -176,7 +161,7 @@ def test_a_rental_is_extended_once_and_judged_by_the_order_that_names_it(
     sandbox: Sandbox, shop: Account, buyer: Any
 ) -> None:
     booking, product = rental(shop, sandbox)
-    sandbox.set_faults({"reset-after": {"rate": 1, "only": "spends", "times": 1}})
+    sandbox.set_faults(LOST)
     form = wish(buyer, shop, product=product, kind="extend", booking=booking, minutes=product.duration_minutes)
     purchase = intents.queue(form)
     assert sending.send(purchase.pk) == "unknown"
@@ -185,9 +170,7 @@ def test_a_rental_is_extended_once_and_judged_by_the_order_that_names_it(
 
 
 def test_two_orders_that_fit_go_to_a_manager(sandbox: Sandbox, shop: Account, buyer: Any) -> None:
-    sandbox.set_faults({"reset-after": {"rate": 1, "only": "spends", "times": 1}})
-    purchase = intents.queue(wish(buyer, shop))
-    assert sending.send(purchase.pk) == "unknown"
+    purchase = left_unknown(sandbox, shop, buyer)
     sandbox.world.order(purchase.product.remote_id)
     assert settle_until_decided(purchase) == "needs_review"
     read(shop, "orders")
