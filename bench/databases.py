@@ -73,6 +73,13 @@ def measured(report: Report, module: str, name: str, environment: Environment, *
     return figures
 
 
+def measured_on_each(report: Report, module: str, options: argparse.Namespace, *arguments: str) -> None:
+    """`measured` once on each of the databases that are asked for, empty at its start."""
+    for name in options.databases:
+        with database(name, options.postgresql) as environment:
+            measured(report, module, name, environment(module), *arguments)
+
+
 def _on_server(server: str, statement: str) -> None:
     import psycopg
 

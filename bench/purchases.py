@@ -87,9 +87,7 @@ def measure(report: Report, options: argparse.Namespace) -> None:
         _measure_here(report, options)
         return
     arguments = [*(["--quick"] if options.quick else []), "-n", str(options.n), "--seed", str(options.seed)]
-    for name in options.databases:
-        with databases.database(name, options.postgresql) as environment:
-            databases.measured(report, "purchases", name, environment("purchases"), *arguments)
+    databases.measured_on_each(report, "purchases", options, *arguments)
 
 
 def _measure_here(report: Report, options: argparse.Namespace) -> None:

@@ -30,9 +30,7 @@ def measure(report: Report, options: argparse.Namespace) -> None:
         _measure_here(report, options)
         return
     size = ["--stored", str(options.stored), *(["--quick"] if options.quick else ["--lists", str(options.lists)])]
-    for name in options.databases:
-        with databases.database(name, options.postgresql) as environment:
-            databases.measured(report, "sync", name, environment("sync"), *size)
+    databases.measured_on_each(report, "sync", options, *size)
 
 
 @dataclass
