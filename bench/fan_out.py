@@ -15,6 +15,7 @@ from dashboard.sandbox import Sandbox
 
 from . import databases
 from .figures import Report, main, percentile
+from .nudges import nudge
 from .stack import Stack
 
 QUESTION = "Five hundred live streams: nudges, memory, database connections, clean-up"
@@ -85,9 +86,7 @@ def measure(report: Report, options: argparse.Namespace) -> None:
         _measure_here(report, options)
         return
     size = ["--count", str(options.count), *(["--quick"] if options.quick else ["--rounds", str(options.rounds)])]
-    for name in options.databases:
-        with databases.database(name, options.postgresql) as environment:
-            databases.measured(report, "fan_out", name, environment("fan_out"), *size)
+    databases.measured_on_each(report, "fan_out", options, *size)
 
 
 def _measure_here(report: Report, options: argparse.Namespace) -> None:
@@ -113,11 +112,8 @@ def _measure_here(report: Report, options: argparse.Namespace) -> None:
 
 
 def _nudge(report: Report, crowd: Crowd, rounds: int, count: int) -> None:
-    """Move the topic of the messages, as a worker does, and see when each stream hears of it."""
-    from django.db import transaction
-
-    from dashboard.live import topics
-    from dashboard.models import Account, TopicVersion
+    """Nudge, and see when each stream hears of it."""
+    from dashboard.models import Account
 
     account = Account.objects.get()
     delays: list[float] = []
@@ -125,9 +121,7 @@ def _nudge(report: Report, crowd: Crowd, rounds: int, count: int) -> None:
     for _ in range(rounds):
         time.sleep(1.5)
         sent = time.monotonic()
-        with transaction.atomic():
-            topics.touch(account.pk, topics.SMS)
-            version = TopicVersion.objects.get(account=account, topic=topics.SMS).version
+        version = nudge(account)
         time.sleep(1.5)
         came = [at - sent for at in crowd.arrivals.get(version, [])]
         if not came:  # an SMS of the sandbox came within the same window: its nudge stands for ours

@@ -24,6 +24,7 @@ from . import provider_log, runs_log
 from .figures import Report, main
 from .hosts import Hosts
 from .network import Network
+from .nudges import nudge
 from .stack import session_of
 
 QUESTION = "Scale: four worker hosts, two beats and two webs share fifty accounts"
@@ -200,11 +201,8 @@ def _shares(report: Report, hosts: Hosts, runs: runs_log.Runs) -> None:
 
 
 def _nudges(report: Report, hosts: Hosts, rounds: int) -> None:
-    """Move the topic of the messages, as a worker does, and see when the streams of both webs hear of it."""
-    from django.db import transaction
-
-    from dashboard.live import topics
-    from dashboard.models import Account, TopicVersion
+    """Nudge, and see when the streams of both webs hear of it."""
+    from dashboard.models import Account
 
     session = session_of("bench")
     streams = {name: Stream(hosts.network.address(name), session) for name in WEBS}
@@ -214,10 +212,7 @@ def _nudges(report: Report, hosts: Hosts, rounds: int) -> None:
     for _ in range(rounds):
         time.sleep(1)
         sent = time.time()
-        with transaction.atomic():
-            topics.touch(idle.pk, topics.SMS)
-            version = TopicVersion.objects.get(account=idle, topic=topics.SMS).version
-        moved[idle.pk, version] = sent
+        moved[idle.pk, nudge(idle)] = sent
     time.sleep(2)
     for name, stream in streams.items():
         delays = [(stream.came[key] - sent) * 1000 for key, sent in moved.items() if key in stream.came]
