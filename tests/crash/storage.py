@@ -42,23 +42,29 @@ def measure(report: Report, options: argparse.Namespace) -> None:
             data = volume.path / "data"
             data.mkdir()
             environment |= {"DATA_DIR": str(data), "DATABASE_URL": f"sqlite:///{volume.part}/db.sqlite3"}
-        slow = {"latency": {"rate": 0.5, "only": "spends", "seconds": 0.8}}  # time for it to break mid-call
-        sandbox = opened.enter_context(shop(271, faults=slow))
-        stack = opened.enter_context(Stack(sandbox, environment=environment))
-        stack.use_django()
-        until_known()
-        with Load(stack, sender_to(sandbox), sms_every=0.5, order_every=4.0) as load:
+        with at_work(report, 271, environment) as (stack, load):
             faults = FAULTS[:1] if options.quick else options.faults
             _break(report, Scene(stack, load, volume), faults, 4.0 if options.quick else 1.0)
-        load.wait_until_settled(150)
-        tell(report, sandbox, load)
         if volume is None:
             report.remark(
                 "Not root: files could not grow (RLIMIT_FSIZE) instead of a full disk; read-only was left out."
             )
 
 
-def tell(report: Report, sandbox: Sandbox, load: Load) -> None:
+@contextlib.contextmanager
+def at_work(report: Report, seed: int, environment: dict[str, str]) -> Iterator[tuple[Stack, Load]]:
+    """A stack that reads and buys, for its storage to break under; behind it all is settled, judged and reported."""
+    slow = {"latency": {"rate": 0.5, "only": "spends", "seconds": 0.8}}  # time for it to break mid-call
+    with shop(seed, faults=slow) as sandbox, Stack(sandbox, environment=environment) as stack:
+        stack.use_django()
+        until_known()
+        with Load(stack, sender_to(sandbox), sms_every=0.5, order_every=4.0) as load:
+            yield stack, load
+        load.wait_until_settled(150)
+        _tell(report, sandbox, load)
+
+
+def _tell(report: Report, sandbox: Sandbox, load: Load) -> None:
     from dashboard.models import Account
 
     judge_intents(report, sandbox)

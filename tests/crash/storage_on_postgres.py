@@ -13,8 +13,8 @@ from bench.postgres import Postgres
 from bench.stack import Stack
 
 from .faulty import fault
-from .load import SETTINGS, Load, sender_to, shop, until_known
-from .storage import FULL_SECONDS, LOCKED_SECONDS, hold, tell
+from .load import SETTINGS, Load
+from .storage import FULL_SECONDS, LOCKED_SECONDS, at_work, hold
 from .volumes import Volume, is_root
 
 GOALS = ("G27",)
@@ -32,16 +32,8 @@ def measure(report: Report, options: argparse.Namespace) -> None:
             folder.mkdir()
         # Small, so that the log of changes is not what fills the disk first.
         server = opened.enter_context(Postgres(folder, max_wal_size="64MB", wal_recycle="off"))
-        environment = SETTINGS | {"DATABASE_URL": server.url()}
-        faults = {"latency": {"rate": 0.5, "only": "spends", "seconds": 0.8}}  # time for it to break mid-call
-        sandbox = opened.enter_context(shop(272, faults=faults))
-        stack = opened.enter_context(Stack(sandbox, environment=environment))
-        stack.use_django()
-        until_known()
-        with Load(stack, sender_to(sandbox), sms_every=0.5, order_every=4.0) as load:
+        with at_work(report, 272, SETTINGS | {"DATABASE_URL": server.url()}) as (stack, load):
             _break(report, stack, load, server, volume, quick=options.quick)
-        load.wait_until_settled(150)
-        tell(report, sandbox, load)
 
 
 def _break(report: Report, stack: Stack, load: Load, server: Postgres, volume: Volume | None, *, quick: bool) -> None:
