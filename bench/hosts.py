@@ -14,7 +14,6 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 
 import psycopg
 
@@ -63,16 +62,14 @@ class Hosts:
             environment = {**self.environment, "ADMIN_USERNAME": "bench", "ADMIN_PASSWORD": secrets.token_hex()}
             subprocess.run(command, cwd=BASE_DIR, env=environment, check=True, stdout=subprocess.DEVNULL)
         except BaseException:
-            self.__exit__(None, None, None)
+            self.__exit__()
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop(*[name for name in self._programs if name != "redis"])
         self.stop("redis")
-        self._postgres.__exit__(kind, error, trace)
+        self._postgres.__exit__()
         if os.environ.get("BENCH_KEEP"):
             print(f"  Kept: {self.folder}", file=sys.stderr)
         else:

@@ -13,7 +13,6 @@ import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 _BRIDGE = re.compile(r"scale(\d+)")
@@ -60,9 +59,7 @@ class Network:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         _take_away(self._bridge)
 
     def _add(self, host: str) -> None:

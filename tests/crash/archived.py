@@ -6,7 +6,6 @@ import hashlib
 import zipfile
 from collections import Counter, defaultdict
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from dashboard.backups.archive import Reader
@@ -41,9 +40,7 @@ class Archived:
     def __enter__(self) -> Archived:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._reader.close()
 
     @property

@@ -10,7 +10,6 @@ import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from types import TracebackType
 
 BLOCK = b"\0" * 65536
 
@@ -31,9 +30,7 @@ class Volume:
         _mount("--bind", str(self.part), str(self.part))
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for place in (self.part, self.path):
             subprocess.run(["umount", "--lazy", str(place)], check=False)
         shutil.rmtree(self.path, ignore_errors=True)
