@@ -212,6 +212,8 @@ def test_an_unanswered_check_ends_the_stream_in_the_end(
     stream._checking.submit(released.wait, 10)  # the thread that checks hangs, as with a database that hangs
     try:
         listener.wait_for_end(3)
+        assert listener.events(0.2) == []
+        assert not stream.hub.clients
     finally:
         released.set()
 

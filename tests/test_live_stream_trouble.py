@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -112,7 +113,9 @@ def test_a_browser_that_stops_reading_keeps_only_the_newest_of_each_topic() -> N
     asyncio.run(scene())
 
 
-def test_a_browser_that_takes_nothing_for_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_browser_that_takes_nothing_for_long_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(stream, "SEND_WITHIN", 0.1)
 
     async def scene() -> None:
@@ -123,7 +126,9 @@ def test_a_browser_that_takes_nothing_for_long_is_given_up(monkeypatch: pytest.M
 
         await asyncio.wait_for(stream._pump(client, stream.HELLO, send), 1)
 
-    asyncio.run(scene())
+    with caplog.at_level(logging.INFO):
+        asyncio.run(scene())
+    assert "A live stream was given up: its reader takes nothing." in caplog.messages
 
 
 # --- when things break

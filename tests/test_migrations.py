@@ -124,7 +124,8 @@ def test_every_migration_can_be_taken_back_and_made_again(tmp_path: Path) -> Non
         back = [["dashboard", each.name] for each in reversed(ours()[:-1])]
         move = f"for to in {[*back, []]}: call_command('migrate', *to, verbosity=0)"
         ran(manage(url, tmp_path, code=f"from django.core.management import call_command\n{move}"))
-        ran(manage(url, tmp_path, code=LOOK + WHOLE))
+        said = ran(manage(url, tmp_path, code=LOOK + WHOLE))
+    assert "2 events checked: all as they were written." in said
 
 
 def test_hosts_that_start_together_take_turns(tmp_path: Path) -> None:
@@ -153,6 +154,7 @@ def test_what_a_killed_start_left_out_is_made_by_the_next(tmp_path: Path) -> Non
             "for line in audit_guard.drop_statements(c.vendor): c.cursor().execute(line)\nsearch_index.drop(c)"
         )
         ran(manage(url, tmp_path, code=undo))
+        assert manage(url, tmp_path, code=WHOLE).returncode == 1
         ran(manage(url, tmp_path, "prepare"))
         ran(manage(url, tmp_path, code=WHOLE))
 
@@ -213,5 +215,7 @@ def begun(url: str, folder: Path, *words: str) -> subprocess.Popen[str]:
     return subprocess.Popen([sys.executable, "manage.py", *words], cwd=ROOT, env=environment, **pipes)
 
 
-def ran(done: subprocess.CompletedProcess[str]) -> None:
+def ran(done: subprocess.CompletedProcess[str]) -> str:
+    """What it said."""
     assert done.returncode == 0, done.stderr
+    return done.stdout

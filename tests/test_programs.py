@@ -39,7 +39,8 @@ def test_it_listens_where_host_says(host: str) -> None:
         raise
     with listener:
         port = listener.getsockname()[1]
-        socket.create_connection(("::1" if ":" in host else "127.0.0.1", port), 2).close()
+        with socket.create_connection(("::1" if ":" in host else "127.0.0.1", port), 2) as caller:
+            assert caller.getpeername()[1] == port
 
 
 def answer_once(listener: socket.socket, answer: bytes, requests: list[bytes]) -> None:

@@ -246,3 +246,4 @@ def test_whatever_happens_in_whatever_order_nothing_is_bought_twice() -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )
+    assert sold(Buying.sandbox) != []

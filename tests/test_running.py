@@ -64,8 +64,9 @@ def test_a_killed_worker_takes_tasks_again(stack: Stack) -> None:
     old = stack.child("anosim_dashboard.worker")
     os.kill(old, signal.SIGKILL)
     wait_until(lambda: stack.child("anosim_dashboard.worker") not in (0, old), 10)
-    before = sign.stat().st_mtime
+    new, before = stack.child("anosim_dashboard.worker"), sign.stat().st_mtime
     wait_until(lambda: sign.stat().st_mtime > before, 30)
+    assert stack.child("anosim_dashboard.worker") == new
 
 
 def test_a_stop_leaves_nothing_and_the_next_start_remembers_everything(stack: Stack) -> None:

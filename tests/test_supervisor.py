@@ -182,6 +182,7 @@ def test_sigkill_of_the_supervisor_leaves_nothing(start: Start) -> None:
     running.process.kill()
     running.process.wait(10)
     wait_until(lambda: not running.left_alive(), 5)
+    assert {"redis", "worker", "web", "beat"} <= {name for _, name, _ in running.events()}
 
 
 def test_a_child_that_does_not_stop_is_killed_when_the_time_is_over(start: Start) -> None:
