@@ -185,6 +185,26 @@ def test_other_bookings_that_are_given_back_do_not_hide_that_nothing_was_bought(
     assert settle_until_decided(purchase) == "absent"
 
 
+def test_several_hosts_that_look_in_turn_find_that_nothing_was_bought(
+    sandbox: Sandbox, shop: Account, buyer: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox.set_faults(NEVER)
+    purchase = intents.queue(wish(buyer, shop))
+    assert sending.send(purchase.pk) == "unknown"
+    let_time_pass(purchase)
+    seconds = {"web-1": 100.0, "worker-1": 90_000.0, "worker-2": 5.0}  # since each of them was started
+    looked: list[str] = []
+    for host in ("worker-1", "worker-2", "web-1") * 4:
+        monkeypatch.setattr(settling.presence, "boot", lambda host=host: host)
+        monkeypatch.setattr(settling.presence, "boot_seconds", lambda host=host: seconds[host])
+        looked.append(settling.settle(purchase.pk))
+        seconds = {name: since + 0.3 for name, since in seconds.items()}
+        if looked[-1] != "unknown":
+            break
+    assert looked[-1] == "absent"
+    assert len(looked) > 3, "each of them has to see for itself that time goes by"
+
+
 def test_a_balance_that_does_not_add_up_goes_to_a_manager(sandbox: Sandbox, shop: Account, buyer: User) -> None:
     sandbox.set_faults(NEVER)
     purchase = intents.queue(wish(buyer, shop))

@@ -148,9 +148,8 @@ def _after(purchase: Purchase, look: evidence.Look, verdict: evidence.Verdict) -
     if "answered" in kept:
         after["answered"] = kept["answered"]
     if verdict.nothing:
-        watched = kept.get("watched", {})
-        same_boot = watched.get("boot") == presence.boot()
-        after["watched"] = watched if same_boot else {"boot": presence.boot(), "since": presence.boot_seconds()}
+        # Each host by its own clock: several look in turn, and none may set back what another has begun to watch.
+        after["watched"] = {presence.boot(): presence.boot_seconds()} | kept.get("watched", {})
     return after
 
 
@@ -161,7 +160,7 @@ def _is_clear(verdict: evidence.Verdict, after: dict[str, Any]) -> bool:
 
 def _is_watched(purchase: Purchase, after: dict[str, Any]) -> bool:
     """Whether that was read often enough, over a time that really went by whatever the clock on the wall says."""
-    watched = presence.boot_seconds() - after["watched"]["since"]
+    watched = presence.boot_seconds() - after["watched"][presence.boot()]
     enough = watched >= min(float(settings.PURCHASE_SETTLE_SECONDS), WATCHED_AT_MOST)
     return enough and purchase.empty_looks >= LOOKS_FOR_ABSENT
 
