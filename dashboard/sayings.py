@@ -17,12 +17,11 @@ from django.conf import settings
 from django.utils.translation import gettext
 
 from .languages import current
-from .local_time import pace_words, short_day
+from .local_time import short_day
 from .sentences import SENTENCES
 from .wording import usd
 
 _HOLE = re.compile(r"%\((\w+)\)s")
-_AGE_SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
 
 
 def said(words: str) -> str:
@@ -83,11 +82,6 @@ def _figure(value: str) -> str:
     return value
 
 
-def _age(value: str) -> str:
-    count, unit = value.split()
-    return pace_words(int(count) * _AGE_SECONDS[unit])
-
-
 def _when(value: str) -> str:
     """ "21 Nov 14:31", as alerts write it."""
     try:
@@ -104,7 +98,6 @@ def _listed(value: str) -> str:
 
 # How what stands in a hole of this name is said.
 _VALUES: dict[str, Callable[[str], str]] = {
-    "age": _age,
     "when": _when,
     "kinds": _listed,
     "rest": lambda value: said(value),

@@ -1,6 +1,6 @@
 """The sentences that are kept in English (sayings.py), as those who write them do, with names for what varies.
 
-A hole named `rest` holds another sentence, `kinds` a list of kinds of data, `when` and `age` a time; in all others an
+A hole named `rest` holds another sentence, `kinds` a list of kinds of data, `when` a time; in all others an
 amount of money is said in the language's notation and the rest stays as it is. A test holds the list to its writers.
 """
 
@@ -10,6 +10,9 @@ PURCHASES = (
     _("Asked for."),
     _("Waiting: %(rest)s"),
     _("Taken back before anything was sent."),
+    _("The database was away before anything was sent."),
+    _("Taken back from a backup."),
+    _("It waited when that was taken, and may have been bought since: see what stands under Orders."),
     _("This form was sent by somebody else already. Nothing was bought; try again."),
     _("Between 1 and %(most)s numbers can be ordered at once."),
     _("The price has changed: it is %(price)s now. Nothing was bought."),
@@ -170,8 +173,8 @@ ALERTS = (
     _("Do not order again."),
     _("%(account)s is not current: %(kinds)s."),
     _("SMS of %(account)s before %(when)s UTC are lost: see Status."),
-    _("1 rental of %(account)s renew within 3 days for %(price)s; the balance is not enough."),
-    _("%(count)s rentals of %(account)s renew within 3 days for %(price)s; the balance is not enough."),
+    _("1 rental renews in %(account)s within 3 days for %(price)s; the balance is not enough."),
+    _("%(count)s rentals renew in %(account)s within 3 days for %(price)s; the balance is not enough."),
     _("Write a mail address, or an Apprise address such as mailtos://user:password@mail.example.org."),
     _("This leads into a private network. ALERTS_TO_PRIVATE_NETWORKS=1 would allow it."),
     _("This dashboard sends no mail (EMAIL_URL). An address such as mailtos://… has its own server."),

@@ -155,6 +155,14 @@ def test_german_writes_money_counts_and_times_its_own_way() -> None:
         ("SMS of Acme before 04 Nov 07:05 UTC are lost: see Status.", "SMS von Acme vor 4. Nov. 07:05 UTC sind"),
         ("It is in no list, but the balance does not add up. A manager decides.", "geht nicht auf. Ein Verwalter"),
         ("ANOSIM refuses the key of Acme. a.example does not accept the API key (401): no", "lehnt den Schlüssel"),
+        (
+            "2 rentals renew in Shop within 3 days for $10.00; the balance is not enough.",
+            "2 Mieten in Shop verlängern sich innerhalb von 3 Tagen für 10,00\N{NO-BREAK SPACE}$; das Guthaben reicht nicht.",
+        ),
+        (
+            "Waiting: The database was away before anything was sent.",
+            "Wartet: Die Datenbank war nicht erreichbar, bevor etwas gesendet wurde.",
+        ),
     ],
 )
 def test_a_kept_sentence_is_said_in_the_language_of_the_reader(kept: str, german: str) -> None:

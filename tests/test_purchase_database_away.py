@@ -121,7 +121,7 @@ def test_what_was_not_sent_yet_waits_and_is_sent_later(
     after(name, away, 3, monkeypatch)
     purchase = sent(buyer, shop)
     assert (purchase.status, sold(sandbox)) == ("queued", [])
-    assert "the database was away before anything was sent" in purchase.words
+    assert "The database was away before anything was sent" in purchase.words
     monkeypatch.undo()
     work(8)
     purchase.refresh_from_db()

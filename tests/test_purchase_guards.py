@@ -196,7 +196,7 @@ def test_several_hosts_that_look_in_turn_find_that_nothing_was_bought(
     looked: list[str] = []
     for host in ("worker-1", "worker-2", "web-1") * 4:
         monkeypatch.setattr(settling.presence, "boot", lambda host=host: host)
-        monkeypatch.setattr(settling.presence, "boot_seconds", lambda host=host: seconds[host])
+        monkeypatch.setattr(settling.presence, "boot_seconds", lambda now=seconds[host]: now)
         looked.append(settling.settle(purchase.pk))
         seconds = {name: since + 0.3 for name, since in seconds.items()}
         if looked[-1] != "unknown":

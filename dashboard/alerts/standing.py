@@ -102,6 +102,8 @@ def _of_renewals(named: dict[int, Account], now: datetime) -> Iterator[Standing]
     for account_id, prices in due.items():
         account, needed = named[account_id], sum(prices, Decimal(0))
         if account.balance_usd is not None and account.balance_usd < needed:
-            what = "1 rental renews" if len(prices) == 1 else f"{len(prices)} rentals renew"
-            words = f"{what} in {account.name} within 3 days for {usd(needed)}; the balance is not enough."
+            where, cost = account.name, usd(needed)
+            words = f"{len(prices)} rentals renew in {where} within 3 days for {cost}; the balance is not enough."
+            if len(prices) == 1:
+                words = f"1 rental renews in {where} within 3 days for {cost}; the balance is not enough."
             yield Standing(account_id, Kind.RENEWAL_SHORT, "", words)

@@ -157,7 +157,7 @@ def _give_back(purchase: Purchase) -> None:
     attempt = purchase.attempt
     purchase.refresh_from_db(fields=["status", "attempt"])
     if purchase.attempt == attempt and purchase.status in Purchase.IN_FLIGHT:
-        move(purchase, Status.QUEUED, "Waiting: the database was away before anything was sent.", next_check_at=None)
+        move(purchase, Status.QUEUED, "Waiting: The database was away before anything was sent.", next_check_at=None)
 
 
 def _committed(purchase: Purchase, look: evidence.Look) -> Client | None:

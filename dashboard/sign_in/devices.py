@@ -28,7 +28,7 @@ SYSTEMS = (
 
 
 def device_words(user_agent: str) -> str:
-    """ "Firefox on Windows", "A program", _("Unknown device")."""
+    """ "Firefox on Windows", "A program", "Unknown device"."""
     browser = next((name for pattern, name in BROWSERS if re.search(pattern, user_agent)), "")
     system = next((name for pattern, name in SYSTEMS if re.search(pattern, user_agent)), "")
     if browser and system:
