@@ -123,6 +123,12 @@ def _is_to_be_made(connection: BaseDatabaseWrapper, name: str) -> bool:
     return bool(found != (True,))
 
 
+def _has_index(editor: Any, model: Any, name: str) -> bool:
+    with editor.connection.cursor() as cursor:
+        known = editor.connection.introspection.get_constraints(cursor, model._meta.db_table)
+    return name in known
+
+
 class AddIndexBeside(migrations.AddIndex):
     """AddIndex for a table that is in use: nobody waits while it is built. The migration says `atomic = False` and
     does nothing else, for half of it cannot be taken back."""
@@ -131,7 +137,9 @@ class AddIndexBeside(migrations.AddIndex):
 
     def database_forwards(self, app_label: str, editor: Any, from_state: ProjectState, to_state: ProjectState) -> None:
         if editor.connection.vendor != "postgresql":
-            super().database_forwards(app_label, editor, from_state, to_state)
+            # Killed between the index and the note that the migration is done, the next start finds it made.
+            if not _has_index(editor, to_state.apps.get_model(app_label, self.model_name), self.index.name):
+                super().database_forwards(app_label, editor, from_state, to_state)
             return
         model = to_state.apps.get_model(app_label, self.model_name)
         if editor.collect_sql:
@@ -142,7 +150,8 @@ class AddIndexBeside(migrations.AddIndex):
 
     def database_backwards(self, app_label: str, editor: Any, from_state: ProjectState, to_state: ProjectState) -> None:
         if editor.connection.vendor != "postgresql":
-            super().database_backwards(app_label, editor, from_state, to_state)
+            if _has_index(editor, from_state.apps.get_model(app_label, self.model_name), self.index.name):
+                super().database_backwards(app_label, editor, from_state, to_state)
             return
         with without_hurry(editor.connection):
             editor.remove_index(from_state.apps.get_model(app_label, self.model_name), self.index, concurrently=True)

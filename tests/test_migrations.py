@@ -159,6 +159,22 @@ def test_what_a_killed_start_left_out_is_made_by_the_next(tmp_path: Path) -> Non
         ran(manage(url, tmp_path, code=WHOLE))
 
 
+def test_a_start_killed_between_an_index_and_the_note_that_it_is_made_is_followed_by_one_that_works(
+    tmp_path: Path,
+) -> None:
+    forget = (
+        "from django.db.migrations.recorder import *; from django.db import connection as c; "
+        "r = MigrationRecorder(c); r.record_unapplied('dashboard', '0011_activity_own'); "
+        "r.record_unapplied('dashboard', '0012_language'); c.cursor().execute('ALTER TABLE {} DROP COLUMN language')"
+    )
+    with new_database(tmp_path) as url:
+        ran(manage(url, tmp_path, "migrate", "-v0"))
+        table = "dashboard_user"
+        ran(manage(url, tmp_path, code=forget.format(table)))
+        ran(manage(url, tmp_path, "prepare"))
+        ran(manage(url, tmp_path, code=WHOLE))
+
+
 def test_a_migration_lets_readers_by_while_it_waits_for_a_table(tmp_path: Path) -> None:
     """SQLite has one file and no such locks: there the migration just runs."""
     with new_database(tmp_path) as url:
