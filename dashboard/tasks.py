@@ -18,7 +18,8 @@ logger = logging.getLogger(__name__)
 @app.task
 def tick() -> None:
     """Hand out what is due. Beat sends this each second; a tick that nobody took by the next one expires."""
-    Heartbeat.objects.beat(shared_clock.now())
+    if Heartbeat.objects.beat(shared_clock.now()):
+        logger.warning("The clock was set back: %s rows were dated ahead", schedule.clock_set_back())
     schedule.ensure_states()
     for state_id, number in schedule.claim_due():
         read.apply_async((state_id, number), expires=schedule.QUEUE_SECONDS)

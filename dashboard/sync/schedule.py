@@ -6,9 +6,12 @@ import random
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from django.db.models import Value
+from django.db.models.functions import Least
+
 from anosim_dashboard import shared_clock
 
-from ..models import Account, Booking, SyncState
+from ..models import Account, Booking, Heartbeat, Order, SyncState
 
 Kind = SyncState.Kind
 
@@ -117,6 +120,23 @@ def probe_wait(failures: int) -> float:
     so that the accounts of one provider do not probe together."""
     seconds = BREAKER_SECONDS * BREAKER_GROWTH ** min(failures - BREAKER_AFTER, 8)
     return min(BREAKER_LONGEST, seconds) * random.uniform(0.8, 1.0)
+
+
+def clock_set_back() -> int:
+    """Take back what was dated by a clock that was ahead, else nothing is read, and no answer counts as newer, until
+    the time comes that it showed. How many rows were moved."""
+    now = shared_clock.now()
+    ahead = now + Heartbeat.AHEAD
+    read = Least("last_success_at", Value(now))
+    states = SyncState.objects.filter(last_attempt_at__gt=ahead)
+    moved = states.update(due_at=now, reading=False, last_attempt_at=now, last_success_at=read)
+    Account.objects.filter(alerts_at__gt=ahead).update(alerts_at=None)
+    Account.objects.filter(balance_at__gt=ahead).update(balance_at=now)
+    longest = timedelta(seconds=max(BAD_KEY_SECONDS))
+    Account.objects.filter(breaker_until__gt=ahead + longest).update(breaker_until=now)
+    for model in (Booking, Order):
+        moved += model.objects.filter(read_at__gt=ahead).update(read_at=now)
+    return moved
 
 
 def read_all_now(account_id: int) -> None:
