@@ -8,6 +8,7 @@ import os
 import secrets
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from django.db import DatabaseError, connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
 from anosim_dashboard.environment import BadEnvironment, env, env_secret
-from dashboard import audit, audit_guard, search_index
+from dashboard import audit, audit_guard, schema, search_index
 from dashboard.models import Account, User
 from dashboard.sync import schedule
 from dashboard.sync.single import check_base_url
@@ -39,8 +40,9 @@ class Command(BaseCommand):
         try:
             _reach_database(options["wait"])
             self._migrate()
-            admin = self._admin()
-            demo = self._accounts()
+            with schema.turn(connection, self.stderr.write):  # two hosts would both make the first admin
+                admin = self._admin()
+                demo = self._accounts()
         except DatabaseError as error:
             raise BadEnvironment(_database_sentence(error)) from None
         self._static()
@@ -191,6 +193,9 @@ def _static_fingerprint() -> str:
 def _reach_database(seconds: float) -> None:
     """One plain connection to PostgreSQL: the pool would wait ten seconds and not say why. Raises DatabaseError."""
     if connection.vendor != "postgresql":
+        # Who first opens a file of SQLite sets its journal, for which it has to be alone and does not wait.
+        with suppress(OSError), schema.turn(connection, sys.stderr.write):
+            connection.ensure_connection()
         return
     import psycopg
 
