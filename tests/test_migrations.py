@@ -165,14 +165,18 @@ def test_a_start_killed_between_an_index_and_the_note_that_it_is_made_is_followe
     forget = (
         "from django.db.migrations.recorder import *; from django.db import connection as c; "
         "r = MigrationRecorder(c); r.record_unapplied('dashboard', '0011_activity_own'); "
-        "r.record_unapplied('dashboard', '0012_language'); c.cursor().execute('ALTER TABLE {} DROP COLUMN language')"
+        "r.record_unapplied('dashboard', '0012_language'); "
+        "c.cursor().execute('ALTER TABLE dashboard_user DROP COLUMN language')"
     )
     with new_database(tmp_path) as url:
         ran(manage(url, tmp_path, "migrate", "-v0"))
-        table = "dashboard_user"
-        ran(manage(url, tmp_path, code=forget.format(table)))
+        ran(manage(url, tmp_path, code=forget))
+        assert "[ ] 0011_activity_own" in ran(manage(url, tmp_path, "showmigrations", "dashboard"))
         ran(manage(url, tmp_path, "prepare"))
+        done = ran(manage(url, tmp_path, "showmigrations", "dashboard"))
         ran(manage(url, tmp_path, code=WHOLE))
+    assert "[X] 0011_activity_own" in done
+    assert "[ ]" not in done
 
 
 def test_a_migration_lets_readers_by_while_it_waits_for_a_table(tmp_path: Path) -> None:
